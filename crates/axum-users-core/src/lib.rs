@@ -1,1 +1,4 @@
-//! Placeholder.
+//! The rules of axum-users.
+
+pub mod value;
+pub use value::{Column, ColumnValue, Json, Kind, OneOf, Row, Value, ValueError};
