@@ -139,6 +139,8 @@ pub trait ColumnValue: Sized + Send + Sync {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Column {
+    /// Its name on the wire: the field of the profile.
+    pub field: &'static str,
     /// Its name in the table.
     pub name: &'static str,
     /// What it holds.
@@ -154,14 +156,21 @@ pub struct Column {
 impl Column {
     /// A column that holds `T`, neither unique nor with a default.
     #[must_use]
-    pub const fn of<T: ColumnValue>(name: &'static str) -> Self {
-        Self { name, kind: T::KIND, nullable: T::NULLABLE, unique: false, default: None }
+    pub const fn of<T: ColumnValue>(field: &'static str) -> Self {
+        Self::new(field, T::KIND, T::NULLABLE)
     }
 
     /// A column of a kind that is known only at run time.
     #[must_use]
-    pub const fn new(name: &'static str, kind: Kind, nullable: bool) -> Self {
-        Self { name, kind, nullable, unique: false, default: None }
+    pub const fn new(field: &'static str, kind: Kind, nullable: bool) -> Self {
+        Self { field, name: field, kind, nullable, unique: false, default: None }
+    }
+
+    /// Another name in the table than on the wire.
+    #[must_use]
+    pub const fn stored_as(mut self, name: &'static str) -> Self {
+        self.name = name;
+        self
     }
 
     /// No two users may have the same value; nulls are not compared.

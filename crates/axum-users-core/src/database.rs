@@ -1,0 +1,289 @@
+//! Storage of users and of access tokens.
+
+use std::future::Future;
+
+use time::OffsetDateTime;
+
+use crate::{
+    email::{Email, EmailKey},
+    password::PasswordHash,
+    profile::UserProfile,
+    session::{EndTokens, Mark, TokenHash},
+    user::{NewUser, User},
+};
+
+/// Storage of users. Implement it to keep users anywhere; each method is one transaction.
+///
+/// A whole implementation stands in the example `custom-database`; `axum-users-testing` holds the suite that says whether
+/// yours is right.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not store users of profile `{P}`",
+    note = "use `SqlStore::<{P}>` (features `sqlite`, `postgres`, `mysql`), or implement `UserDatabase<{P}>`"
+)]
+pub trait UserDatabase<P: UserProfile>: Send + Sync + 'static {
+    /// The user with this id.
+    ///
+    /// # Errors
+    /// [`DatabaseError::Unavailable`] or [`DatabaseError::Driver`].
+    fn get(&self, id: &P::Id) -> impl Future<Output = Result<Option<User<P>>, DatabaseError>> + Send;
+
+    /// The user with this id and the mark on this token, in one query.
+    ///
+    /// The default answers [`get`](Self::get) and no mark: a logged-out JWT then lives until it expires.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    fn get_for_token(
+        &self,
+        id: &P::Id,
+        token: &TokenHash,
+    ) -> impl Future<Output = Result<Option<(User<P>, Option<Mark>)>, DatabaseError>> + Send {
+        let _ = token;
+        async move { Ok(self.get(id).await?.map(|user| (user, None))) }
+    }
+
+    /// The user of this mailbox: the row for which [`EmailKey::matches`] holds.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    fn get_by_email(&self, email: &EmailKey) -> impl Future<Output = Result<Option<User<P>>, DatabaseError>> + Send;
+
+    /// Users in the order of their ids, those after `after`, at most `limit`.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    fn list(
+        &self,
+        after: Option<&P::Id>,
+        limit: u32,
+    ) -> impl Future<Output = Result<Vec<User<P>>, DatabaseError>> + Send;
+
+    /// Stores a new user.
+    ///
+    /// # Errors
+    /// [`DatabaseError::Conflict`] names what clashed; a unique index decides, not a look before. Else as [`get`](Self::get).
+    fn create(&self, user: NewUser<P>) -> impl Future<Output = Result<User<P>, DatabaseError>> + Send;
+
+    /// Changes a user, all or nothing, only if the conditions hold in the same transaction.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create).
+    fn update(
+        &self,
+        id: &P::Id,
+        change: UserChange<P>,
+    ) -> impl Future<Output = Result<Outcome<User<P>>, DatabaseError>> + Send;
+
+    /// Removes a user and everything that is theirs, only if the conditions hold in the same transaction.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    fn delete(
+        &self,
+        id: &P::Id,
+        only_if: Vec<Condition>,
+    ) -> impl Future<Output = Result<Outcome<()>, DatabaseError>> + Send;
+
+    /// Ends one token of a user until `until` (Unix seconds), whatever its strategy. The default keeps no marks.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    fn end_token(
+        &self,
+        id: &P::Id,
+        token: &TokenHash,
+        until: i64,
+    ) -> impl Future<Output = Result<(), DatabaseError>> + Send {
+        let _ = (id, token, until);
+        async { Ok(()) }
+    }
+
+    /// Removes at most `limit` marks that ended before `now` (Unix seconds); answers how many.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    fn delete_expired_marks(
+        &self,
+        now: i64,
+        limit: u32,
+    ) -> impl Future<Output = Result<u64, DatabaseError>> + Send {
+        let _ = (now, limit);
+        async { Ok(0) }
+    }
+
+    /// Answers when the store is reachable; what `/health/ready` asks.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    fn ping(&self) -> impl Future<Output = Result<(), DatabaseError>> + Send {
+        async { Ok(()) }
+    }
+}
+
+/// Storage of access tokens for [`DatabaseStrategy`](crate::strategy::DatabaseStrategy).
+pub trait AccessTokenDatabase<P: UserProfile>: Send + Sync + 'static {
+    /// The row of this token with its user and its mark, in one query.
+    ///
+    /// # Errors
+    /// [`DatabaseError::Unavailable`] or [`DatabaseError::Driver`].
+    fn get(&self, token: &str) -> impl Future<Output = Result<Option<StoredToken<P>>, DatabaseError>> + Send;
+
+    /// Stores a token. A user that is gone meanwhile is no error: the token then counts for nobody.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    fn create(&self, token: NewToken<P>) -> impl Future<Output = Result<(), DatabaseError>> + Send;
+
+    /// Removes a token; one that is not there is no error.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    fn delete(&self, token: &str) -> impl Future<Output = Result<(), DatabaseError>> + Send;
+
+    /// Removes at most `limit` tokens made before `before`; answers how many.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    fn delete_expired(
+        &self,
+        before: OffsetDateTime,
+        limit: u32,
+    ) -> impl Future<Output = Result<u64, DatabaseError>> + Send;
+}
+
+/// A stored access token and its user.
+#[derive(Debug)]
+#[expect(clippy::exhaustive_structs, reason = "built by adapters")]
+pub struct StoredToken<P: UserProfile> {
+    /// Whose it is.
+    pub user: User<P>,
+    /// When it was issued.
+    pub created_at: OffsetDateTime,
+    /// See [`Mark`].
+    pub mark: Option<Mark>,
+}
+
+/// An access token that is about to be stored.
+#[derive(Clone)]
+#[expect(clippy::exhaustive_structs, reason = "read by adapters")]
+pub struct NewToken<P: UserProfile> {
+    /// What is stored: the token's hash, or the token as issued where another system reads it too. 43 characters.
+    pub token: String,
+    /// Whose it is.
+    pub user_id: P::Id,
+    /// When it was issued.
+    pub created_at: OffsetDateTime,
+}
+
+/// One write, all or nothing.
+#[derive(Clone)]
+#[expect(clippy::exhaustive_structs, reason = "read by adapters, built with `..Default::default()`")]
+pub struct UserChange<P: UserProfile> {
+    /// See [`User::email`].
+    pub email: Option<Email>,
+    /// See [`User::hashed_password`].
+    pub hashed_password: Option<PasswordHash>,
+    /// See [`User::is_active`].
+    pub is_active: Option<bool>,
+    /// See [`User::is_superuser`].
+    pub is_superuser: Option<bool>,
+    /// See [`User::is_verified`].
+    pub is_verified: Option<bool>,
+    /// The application's own columns.
+    pub profile: P::Update,
+    /// What must hold, or nothing is written.
+    pub only_if: Vec<Condition>,
+    /// Moves `tokens_valid_after`, removes the user's token rows and sets the marks.
+    pub end_tokens: Option<EndTokens>,
+}
+
+impl<P: UserProfile> Default for UserChange<P> {
+    fn default() -> Self {
+        Self {
+            email: None,
+            hashed_password: None,
+            is_active: None,
+            is_superuser: None,
+            is_verified: None,
+            profile: P::Update::default(),
+            only_if: Vec::new(),
+            end_tokens: None,
+        }
+    }
+}
+
+impl<P: UserProfile> UserChange<P> {
+    /// Whether it writes nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.email.is_none()
+            && self.hashed_password.is_none()
+            && self.is_active.is_none()
+            && self.is_superuser.is_none()
+            && self.is_verified.is_none()
+            && self.end_tokens.is_none()
+            && P::changes(&self.profile).is_empty()
+    }
+}
+
+/// What must hold in the transaction of a write.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Condition {
+    /// The stored hash is still this one: upgrade at login.
+    HashIs(PasswordHash),
+    /// The stored address is still this one, to the letter.
+    EmailIs(Email),
+    /// The user is no active superuser, or another one remains, whatever runs in parallel (ASVS 2.3.2).
+    AnotherSuperuserRemains,
+}
+
+/// How a conditional write ended.
+#[derive(Debug)]
+#[must_use]
+#[expect(clippy::exhaustive_enums, reason = "adapters answer exactly these")]
+pub enum Outcome<T> {
+    /// Written.
+    Done(T),
+    /// This condition did not hold; nothing was written.
+    Refused(Condition),
+    /// There is no such user.
+    Missing,
+}
+
+/// Why a store did not do it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DatabaseError {
+    /// A unique index refused it.
+    #[error("conflict on {0}")]
+    Conflict(Conflict),
+    /// The database cannot be reached, or is too busy; the same call may go through later.
+    #[error("the database is not available")]
+    Unavailable(#[source] Source),
+    /// Anything else.
+    #[error("the database refused")]
+    Driver(#[source] Source),
+}
+
+/// An error of a driver, whatever its type.
+pub type Source = Box<dyn std::error::Error + Send + Sync>;
+
+/// What clashed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Conflict {
+    /// The address is taken.
+    Email,
+    /// A unique column of the application's own, by its field.
+    Column(&'static str),
+}
+
+impl std::fmt::Display for Conflict {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Email => "the e-mail address",
+            Self::Column(field) => field,
+        })
+    }
+}

@@ -1,0 +1,77 @@
+//! Private mirrors of the async traits with boxed futures, a line a method, so that handles hold `Arc<dyn …>`.
+
+use std::{future::Future, pin::Pin};
+
+use time::OffsetDateTime;
+
+use crate::{
+    database::{
+        AccessTokenDatabase, Condition, DatabaseError, NewToken, Outcome, StoredToken, UserChange, UserDatabase,
+    },
+    email::EmailKey,
+    hooks::{PasswordContext, RequestInfo, UserHooks, Veto},
+    password::InvalidPassword,
+    profile::UserProfile,
+    session::{Mark, TokenHash},
+    user::{NewUser, User, UserCreate, UserUpdate},
+};
+
+/// A boxed future.
+pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Declares a mirror trait with boxed futures and implements it for every implementer of the original.
+macro_rules! erase {
+    ($(#[$doc:meta])* $mirror:ident of $original:ident {
+        $( fn $method:ident( $($arg:ident : $type:ty),* ) -> $output:ty; )*
+    }) => {
+        $(#[$doc])*
+        pub(crate) trait $mirror<P: UserProfile>: Send + Sync {
+            $( fn $method<'a>(&'a self, $($arg: $type),*) -> BoxFuture<'a, $output>; )*
+        }
+        impl<P: UserProfile, T: $original<P>> $mirror<P> for T {
+            $( fn $method<'a>(&'a self, $($arg: $type),*) -> BoxFuture<'a, $output> {
+                Box::pin($original::$method(self, $($arg),*))
+            } )*
+        }
+    };
+}
+
+erase! {
+    /// [`UserDatabase`], erased.
+    DynUserDatabase of UserDatabase {
+        fn get(id: &'a P::Id) -> Result<Option<User<P>>, DatabaseError>;
+        fn get_for_token(id: &'a P::Id, token: &'a TokenHash) -> Result<Option<(User<P>, Option<Mark>)>, DatabaseError>;
+        fn get_by_email(email: &'a EmailKey) -> Result<Option<User<P>>, DatabaseError>;
+        fn list(after: Option<&'a P::Id>, limit: u32) -> Result<Vec<User<P>>, DatabaseError>;
+        fn create(user: NewUser<P>) -> Result<User<P>, DatabaseError>;
+        fn update(id: &'a P::Id, change: UserChange<P>) -> Result<Outcome<User<P>>, DatabaseError>;
+        fn delete(id: &'a P::Id, only_if: Vec<Condition>) -> Result<Outcome<()>, DatabaseError>;
+        fn end_token(id: &'a P::Id, token: &'a TokenHash, until: i64) -> Result<(), DatabaseError>;
+        fn delete_expired_marks(now: i64, limit: u32) -> Result<u64, DatabaseError>;
+        fn ping() -> Result<(), DatabaseError>;
+    }
+}
+
+erase! {
+    /// [`AccessTokenDatabase`], erased.
+    DynAccessTokenDatabase of AccessTokenDatabase {
+        fn get(token: &'a str) -> Result<Option<StoredToken<P>>, DatabaseError>;
+        fn create(token: NewToken<P>) -> Result<(), DatabaseError>;
+        fn delete(token: &'a str) -> Result<(), DatabaseError>;
+        fn delete_expired(before: OffsetDateTime, limit: u32) -> Result<u64, DatabaseError>;
+    }
+}
+
+erase! {
+    /// [`UserHooks`], erased.
+    DynUserHooks of UserHooks {
+        fn validate_password(password: &'a str, context: PasswordContext<'a, P>) -> Result<(), InvalidPassword>;
+        fn before_register(create: &'a UserCreate<P>, request: Option<&'a RequestInfo>) -> Result<(), Veto>;
+        fn on_after_register(user: &'a User<P>, request: Option<&'a RequestInfo>) -> ();
+        fn on_after_update(user: &'a User<P>, update: &'a UserUpdate<P>, request: Option<&'a RequestInfo>) -> ();
+        fn before_login(user: &'a User<P>, request: Option<&'a RequestInfo>) -> Result<(), Veto>;
+        fn on_after_login(user: &'a User<P>, request: Option<&'a RequestInfo>, response: &'a mut http::response::Parts) -> ();
+        fn on_before_delete(user: &'a User<P>, request: Option<&'a RequestInfo>) -> Result<(), Veto>;
+        fn on_after_delete(user: &'a User<P>, request: Option<&'a RequestInfo>) -> ();
+    }
+}

@@ -1,0 +1,61 @@
+//! What can go wrong, as facts.
+
+use std::time::Duration;
+
+use crate::{
+    database::{Conflict, DatabaseError},
+    hooks::Veto,
+    password::InvalidPassword,
+};
+
+/// Why an operation of the [`UserManager`](crate::UserManager) was not done.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The mailbox has an account already.
+    #[error("a user with this e-mail address exists already")]
+    UserAlreadyExists,
+    /// A unique column of the application's own, by its field, has this value already.
+    #[error("another user has this value of {0}")]
+    ValueAlreadyExists(&'static str),
+    /// The password may not be set.
+    #[error("the password was refused")]
+    InvalidPassword(InvalidPassword),
+    /// The credentials do not prove who is calling.
+    #[error("unknown user, wrong password or inactive user")]
+    BadCredentials,
+    /// The address is not proved yet, and that is asked for.
+    #[error("the user is not verified")]
+    UserNotVerified,
+    /// There is no such user (any more).
+    #[error("the user does not exist")]
+    UserNotExists,
+    /// Nobody could manage users any more.
+    #[error("the last active superuser cannot be demoted, deactivated or deleted")]
+    LastSuperuser,
+    /// A hook refused.
+    #[error("a hook refused")]
+    Veto(Veto),
+    /// Too much to do; the same call may go through later.
+    #[error("too many passwords wait to be hashed")]
+    Busy {
+        /// When to come back.
+        retry_after: Duration,
+    },
+    /// The store did not do it.
+    #[error(transparent)]
+    Database(DatabaseError),
+    /// Anything else that should not happen.
+    #[error("internal error")]
+    Internal(#[source] crate::database::Source),
+}
+
+impl From<DatabaseError> for Error {
+    fn from(error: DatabaseError) -> Self {
+        match error {
+            DatabaseError::Conflict(Conflict::Email) => Self::UserAlreadyExists,
+            DatabaseError::Conflict(Conflict::Column(field)) => Self::ValueAlreadyExists(field),
+            other => Self::Database(other),
+        }
+    }
+}

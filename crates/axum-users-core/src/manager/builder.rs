@@ -1,0 +1,95 @@
+//! How a manager is put together.
+
+use std::sync::Arc;
+
+use super::{Inner, UserManager};
+use crate::{
+    clock::Clock,
+    database::UserDatabase,
+    erased::{DynUserDatabase, DynUserHooks},
+    hooks::UserHooks,
+    password::{PasswordPolicy, PasswordPool},
+    profile::UserProfile,
+};
+
+/// Builds a [`UserManager`].
+#[must_use]
+pub struct UserManagerBuilder<P: UserProfile> {
+    database: Arc<dyn DynUserDatabase<P>>,
+    hooks: Arc<dyn DynUserHooks<P>>,
+    passwords: Option<PasswordPool>,
+    policy: PasswordPolicy,
+    clock: Clock,
+    keep_last_superuser: bool,
+    keep_sessions_on_password_change: bool,
+}
+
+impl<P: UserProfile> UserManager<P> {
+    /// A manager over this store.
+    pub fn builder(database: impl UserDatabase<P>) -> UserManagerBuilder<P> {
+        UserManagerBuilder {
+            database: Arc::new(database),
+            hooks: Arc::new(()),
+            passwords: None,
+            policy: PasswordPolicy::default(),
+            clock: Clock::system(),
+            keep_last_superuser: true,
+            keep_sessions_on_password_change: false,
+        }
+    }
+}
+
+impl<P: UserProfile> UserManagerBuilder<P> {
+    /// The application's hooks. Default: none.
+    pub fn hooks(mut self, hooks: impl UserHooks<P>) -> Self {
+        self.hooks = Arc::new(hooks);
+        self
+    }
+
+    /// Where passwords are hashed. Default: [`PasswordPool::default`], Argon2id on as many threads as there are cores.
+    pub fn passwords(mut self, passwords: PasswordPool) -> Self {
+        self.passwords = Some(passwords);
+        self
+    }
+
+    /// Which passwords may be set, unless a hook says otherwise. Default: [`PasswordPolicy::default`].
+    pub fn password_policy(mut self, policy: PasswordPolicy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// Where the time comes from. Default: the system.
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Whether the last active superuser may neither be demoted nor deactivated nor deleted. Default: true.
+    pub fn keep_last_superuser(mut self, keep: bool) -> Self {
+        self.keep_last_superuser = keep;
+        self
+    }
+
+    /// Whether other sessions live on when a password changes. Default: false (ASVS 7.4.3).
+    ///
+    /// # Security
+    /// With `true`, whoever holds a stolen session keeps it after the owner changed the password.
+    pub fn danger_keep_sessions_on_password_change(mut self, keep: bool) -> Self {
+        self.keep_sessions_on_password_change = keep;
+        self
+    }
+
+    /// The manager.
+    #[must_use]
+    pub fn build(self) -> UserManager<P> {
+        UserManager(Arc::new(Inner {
+            database: self.database,
+            hooks: self.hooks,
+            passwords: self.passwords.unwrap_or_default(),
+            policy: self.policy,
+            clock: self.clock,
+            keep_last_superuser: self.keep_last_superuser,
+            keep_sessions_on_password_change: self.keep_sessions_on_password_change,
+        }))
+    }
+}

@@ -1,0 +1,117 @@
+//! Who is calling, by password.
+
+use time::OffsetDateTime;
+
+use super::UserManager;
+use crate::{
+    database::{Condition, Outcome, UserChange},
+    error::Error,
+    hooks::RequestInfo,
+    password::{ValidatedPassword, Verification},
+    profile::UserProfile,
+    secret::Secret,
+    session::issued_at,
+    user::User,
+};
+
+/// Proof that a user may have a token: the user, and when its row was read.
+#[derive(Debug)]
+pub struct Authenticated<P: UserProfile> {
+    user: User<P>,
+    read_at: OffsetDateTime,
+}
+
+impl<P: UserProfile> Authenticated<P> {
+    /// A proof by other means than the password: the caller knows who this is.
+    ///
+    /// `read_at` is an instant from before `user` was read, so that a change after it ends the token.
+    ///
+    /// # Security
+    /// Whoever gets the token that is written for it is this user.
+    #[must_use]
+    pub fn danger_without_password(user: User<P>, read_at: OffsetDateTime) -> Self {
+        Self { user, read_at }
+    }
+
+    /// Who it is.
+    #[must_use]
+    pub fn user(&self) -> &User<P> {
+        &self.user
+    }
+
+    /// The instant of a token written for this proof; see [`crate::session`].
+    #[must_use]
+    pub fn issued_at(&self) -> OffsetDateTime {
+        issued_at(self.read_at, self.user.tokens_valid_after)
+    }
+}
+
+impl<P: UserProfile> UserManager<P> {
+    /// The user of these credentials, also an inactive one; `None` when they are wrong. Upgrades an outdated hash.
+    ///
+    /// An unknown address costs what a wrong password costs.
+    ///
+    /// # Errors
+    /// [`Error::Busy`], [`Error::Database`].
+    pub async fn authenticate(&self, username: &str, password: Secret) -> Result<Option<Authenticated<P>>, Error> {
+        let read_at = self.0.clock.now();
+        let Some(mut user) = self.get_by_email(username).await? else {
+            self.0.passwords.verify_dummy(password).await?;
+            return Ok(None);
+        };
+        match self.0.passwords.verify(password.clone(), user.hashed_password.clone()).await? {
+            Verification::Valid => {}
+            Verification::ValidButOutdated => self.upgrade_hash(&mut user, password).await,
+            Verification::Invalid => return Ok(None),
+            Verification::Unusable => {
+                tracing::error!(user = %user.id, "the stored password hash cannot be used: reset the password of this user");
+                return Ok(None);
+            }
+        }
+        Ok(Some(Authenticated { user, read_at }))
+    }
+
+    /// The proof that a login route needs: right credentials, active, verified where that is asked for, no veto.
+    ///
+    /// # Errors
+    /// [`Error::BadCredentials`] (unknown, wrong or inactive: indistinguishable, ASVS 6.3.8), [`Error::UserNotVerified`],
+    /// [`Error::Veto`], [`Error::Busy`], [`Error::Database`].
+    pub async fn login(
+        &self,
+        username: &str,
+        password: Secret,
+        requires_verification: bool,
+        request: Option<&RequestInfo>,
+    ) -> Result<Authenticated<P>, Error> {
+        let proof = self.authenticate(username, password).await?.filter(|proof| proof.user.is_active);
+        let Some(proof) = proof else {
+            tracing::info!(target: "axum_users::audit", event = "login", outcome = "refused", "bad credentials");
+            return Err(Error::BadCredentials);
+        };
+        if requires_verification && !proof.user.is_verified {
+            return Err(Error::UserNotVerified);
+        }
+        self.0.hooks.before_login(&proof.user, request).await.map_err(Error::Veto)?;
+        tracing::info!(target: "axum_users::audit", event = "login", outcome = "success", user = %proof.user.id, "logged in");
+        Ok(proof)
+    }
+
+    /// Stores a hash of today's parameters, only if the hash is still the one that was verified. A failure is logged, and the
+    /// login goes on.
+    async fn upgrade_hash(&self, user: &mut User<P>, password: Secret) {
+        let upgraded = async {
+            let hash = self.0.passwords.hash(ValidatedPassword::proved_at_login(password)).await?;
+            let change = UserChange {
+                hashed_password: Some(hash),
+                only_if: vec![Condition::HashIs(user.hashed_password.clone())],
+                ..UserChange::default()
+            };
+            Ok::<_, Error>(self.0.database.update(&user.id, change).await?)
+        };
+        match upgraded.await {
+            Ok(Outcome::Done(upgraded)) => *user = upgraded,
+            Ok(Outcome::Refused(_) | Outcome::Missing) => {}
+            Err(error) => tracing::warn!(user = %user.id, %error, "the password hash was not upgraded"),
+        }
+    }
+}

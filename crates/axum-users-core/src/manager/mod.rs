@@ -1,0 +1,197 @@
+//! The rules: what it takes to register, to log in, to change and to leave.
+
+mod builder;
+mod login;
+mod update;
+
+use std::sync::Arc;
+
+use crate::{
+    clock::Clock,
+    database::{Condition, Outcome},
+    email::EmailKey,
+    erased::{DynUserDatabase, DynUserHooks},
+    error::Error,
+    hooks::{PasswordContext, RequestInfo},
+    id::UserId,
+    password::{PasswordPolicy, PasswordPool, ValidatedPassword},
+    profile::UserProfile,
+    secret::Secret,
+    session::{Mark, TokenHash, next_valid_after},
+    user::{Fields, NewUser, User, UserCreate},
+};
+pub use builder::UserManagerBuilder;
+pub use login::Authenticated;
+pub use update::Acting;
+
+/// Registers, authenticates, changes and removes users; for requests and for programs alike. A cheap handle.
+///
+/// ```
+/// # use axum_users_core::{Fields, UserCreate, UserManager, Email, Secret, memory::MemoryStore};
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let users = UserManager::<()>::builder(MemoryStore::new()).build();
+/// let email = Email::parse("King.Arthur@camelot.bt")?;
+/// let created = users.create(UserCreate::new(email, Secret::from("excalibur in the lake"), ()), Fields::All, None).await?;
+/// let found = users.get_by_email("king.arthur@CAMELOT.bt").await?;
+/// assert_eq!(found.map(|user| user.id), Some(created.id));
+/// # Ok(()) }
+/// ```
+pub struct UserManager<P: UserProfile>(Arc<Inner<P>>);
+
+impl<P: UserProfile> Clone for UserManager<P> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+struct Inner<P: UserProfile> {
+    database: Arc<dyn DynUserDatabase<P>>,
+    hooks: Arc<dyn DynUserHooks<P>>,
+    passwords: PasswordPool,
+    policy: PasswordPolicy,
+    clock: Clock,
+    keep_last_superuser: bool,
+    keep_sessions_on_password_change: bool,
+}
+
+impl<P: UserProfile> UserManager<P> {
+    /// The user with this id.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn get(&self, id: &P::Id) -> Result<Option<User<P>>, Error> {
+        Ok(self.0.database.get(id).await?)
+    }
+
+    /// The user with this id and the mark on this token; what a strategy asks.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn get_for_token(&self, id: &P::Id, token: &TokenHash) -> Result<Option<(User<P>, Option<Mark>)>, Error> {
+        Ok(self.0.database.get_for_token(id, token).await?)
+    }
+
+    /// The user of this mailbox; any text may be asked for.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn get_by_email(&self, email: &str) -> Result<Option<User<P>>, Error> {
+        // No address holds a NUL, and PostgreSQL refuses the question.
+        if email.contains('\0') {
+            return Ok(None);
+        }
+        Ok(self.0.database.get_by_email(&EmailKey::of_typed(email)).await?)
+    }
+
+    /// Users in the order of their ids, those after `after`, at most `limit`.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn list(&self, after: Option<&P::Id>, limit: u32) -> Result<Vec<User<P>>, Error> {
+        Ok(self.0.database.list(after, limit).await?)
+    }
+
+    /// Creates a user. [`Fields::Safe`] is what a registration may do: the user is active, no superuser and not verified,
+    /// whatever was asked for.
+    ///
+    /// # Errors
+    /// [`Error::InvalidPassword`], then [`Error::Veto`], [`Error::UserAlreadyExists`], [`Error::ValueAlreadyExists`],
+    /// [`Error::Busy`], [`Error::Database`].
+    pub async fn create(
+        &self,
+        mut create: UserCreate<P>,
+        fields: Fields,
+        request: Option<&RequestInfo>,
+    ) -> Result<User<P>, Error> {
+        if fields == Fields::Safe {
+            (create.is_active, create.is_superuser, create.is_verified) = (None, None, None);
+        }
+        let password = self.validate_password(&create.password, create.email.as_str(), None).await?;
+        self.0.hooks.before_register(&create, request).await.map_err(Error::Veto)?;
+        let hashed_password = self.0.passwords.hash(password).await?;
+        let id = P::Id::generate();
+        let user = self
+            .0
+            .database
+            .create(NewUser {
+                // A database that counts may give a number out again; it must not inherit a token.
+                tokens_valid_after: id.is_none().then(|| next_valid_after(self.0.clock.unix(), None)),
+                id,
+                email: create.email,
+                hashed_password,
+                is_active: create.is_active.unwrap_or(true),
+                is_superuser: create.is_superuser.unwrap_or(false),
+                is_verified: create.is_verified.unwrap_or(false),
+                profile: create.profile,
+            })
+            .await?;
+        tracing::info!(target: "axum_users::audit", event = "register", user = %user.id, "user registered");
+        self.0.hooks.on_after_register(&user, request).await;
+        Ok(user)
+    }
+
+    /// Removes a user and everything that is theirs.
+    ///
+    /// # Errors
+    /// [`Error::Veto`], [`Error::LastSuperuser`], [`Error::UserNotExists`], [`Error::Database`].
+    pub async fn delete(&self, user: &User<P>, request: Option<&RequestInfo>) -> Result<(), Error> {
+        self.0.hooks.on_before_delete(user, request).await.map_err(Error::Veto)?;
+        let only_if =
+            if self.0.keep_last_superuser { vec![Condition::AnotherSuperuserRemains] } else { Vec::new() };
+        match self.0.database.delete(&user.id, only_if).await? {
+            Outcome::Done(()) => {}
+            Outcome::Refused(_) => return Err(Error::LastSuperuser),
+            Outcome::Missing => return Err(Error::UserNotExists),
+        }
+        tracing::info!(target: "axum_users::audit", event = "delete", user = %user.id, "user deleted");
+        self.0.hooks.on_after_delete(user, request).await;
+        Ok(())
+    }
+
+    /// Ends one token of a user until `until` (Unix seconds); for strategies whose tokens are not stored.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn end_token(&self, user: &User<P>, token: &TokenHash, until: i64) -> Result<(), Error> {
+        Ok(self.0.database.end_token(&user.id, token, until).await?)
+    }
+
+    /// Removes marks of tokens that expired anyway, at most `limit`; answers how many.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn delete_expired_marks(&self, limit: u32) -> Result<u64, Error> {
+        Ok(self.0.database.delete_expired_marks(self.0.clock.unix(), limit).await?)
+    }
+
+    /// Answers when the store is reachable.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn ping(&self) -> Result<(), Error> {
+        Ok(self.0.database.ping().await?)
+    }
+
+    /// Runs the application's hook after a login.
+    pub async fn after_login(&self, user: &User<P>, request: Option<&RequestInfo>, head: &mut http::response::Parts) {
+        self.0.hooks.on_after_login(user, request, head).await;
+    }
+
+    /// The clock that this manager goes by.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    /// The one place where a password that someone chose is judged (ASVS 6.3.4).
+    async fn validate_password(
+        &self,
+        password: &Secret,
+        email: &str,
+        user: Option<&User<P>>,
+    ) -> Result<ValidatedPassword, Error> {
+        let context = PasswordContext::new(email, user, &self.0.policy);
+        self.0.hooks.validate_password(password.expose(), context).await.map_err(Error::InvalidPassword)?;
+        Ok(ValidatedPassword::accepted_by_hook(password.clone()))
+    }
+}

@@ -1,0 +1,98 @@
+//! Tokens that a database knows.
+
+use std::{sync::Arc, time::Duration};
+
+use time::OffsetDateTime;
+
+use super::{Strategy, TokenOwner};
+use crate::{
+    database::{AccessTokenDatabase, NewToken},
+    erased::DynAccessTokenDatabase,
+    error::Error,
+    manager::{Authenticated, UserManager},
+    profile::UserProfile,
+    random,
+    secret::Secret,
+    session::{TokenHash, admits},
+};
+
+/// Tokens of 256 bits in the table `accesstoken`, stored as their SHA-256.
+pub struct DatabaseStrategy<P: UserProfile> {
+    tokens: Arc<dyn DynAccessTokenDatabase<P>>,
+    lifetime: Option<Duration>,
+    shared: bool,
+}
+
+impl<P: UserProfile> DatabaseStrategy<P> {
+    /// Tokens that live for `lifetime` (whole seconds) after login; there is no sliding expiry.
+    pub fn new(tokens: impl AccessTokenDatabase<P>, lifetime: Duration) -> Self {
+        Self { tokens: Arc::new(tokens), lifetime: Some(lifetime), shared: false }
+    }
+
+    /// Tokens that never expire.
+    ///
+    /// # Security
+    /// A token that leaks works until its user logs out, changes the password or is deleted (ASVS 7.3.2 asks for an end).
+    pub fn danger_without_lifetime(tokens: impl AccessTokenDatabase<P>) -> Self {
+        Self { tokens: Arc::new(tokens), lifetime: None, shared: false }
+    }
+
+    /// FastAPI Users works on the same table: its tokens are read, and ours are written so that it can read them.
+    ///
+    /// # Security
+    /// Tokens are then stored as they are issued: whoever reads the table can use them.
+    #[must_use]
+    pub fn shared_with_fastapi_users(mut self, shared: bool) -> Self {
+        self.shared = shared;
+        self
+    }
+
+    /// What a token may be stored as.
+    fn stored_forms(&self, token: &str) -> impl Iterator<Item = String> + use<P> {
+        let plain = (self.shared && is_token(token)).then(|| token.to_owned());
+        let hash = is_token(token).then(|| TokenHash::of(token).as_str().to_owned());
+        hash.into_iter().chain(plain)
+    }
+}
+
+impl<P: UserProfile> Strategy<P> for DatabaseStrategy<P> {
+    async fn read_token(&self, token: &str, users: &UserManager<P>) -> Result<Option<TokenOwner<P>>, Error> {
+        for stored in self.stored_forms(token) {
+            let Some(row) = self.tokens.get(&stored).await? else { continue };
+            let expires = self.lifetime.and_then(|lifetime| row.created_at.checked_add(lifetime.try_into().ok()?));
+            let alive = self.lifetime.is_none() || expires.is_some_and(|at| at >= users.clock().now());
+            let counts = admits(Some(row.created_at.unix_timestamp()), row.user.tokens_valid_after, row.mark);
+            return Ok((alive && counts).then(|| TokenOwner {
+                user: row.user,
+                expires_at: expires.map(OffsetDateTime::unix_timestamp),
+            }));
+        }
+        Ok(None)
+    }
+
+    async fn write_token(&self, proof: &Authenticated<P>, _users: &UserManager<P>) -> Result<Secret, Error> {
+        let token = random::token();
+        let stored =
+            if self.shared { token.expose().to_owned() } else { TokenHash::of(token.expose()).as_str().to_owned() };
+        let row = NewToken { token: stored, user_id: proof.user().id.clone(), created_at: proof.issued_at() };
+        self.tokens.create(row).await?;
+        Ok(token)
+    }
+
+    async fn destroy_token(
+        &self,
+        token: &str,
+        _owner: &TokenOwner<P>,
+        _users: &UserManager<P>,
+    ) -> Result<(), Error> {
+        for stored in self.stored_forms(token) {
+            self.tokens.delete(&stored).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The shape of every token that we or FastAPI Users issue: 43 characters of base64url. Nothing else is looked up.
+fn is_token(token: &str) -> bool {
+    token.len() == 43 && token.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+}
