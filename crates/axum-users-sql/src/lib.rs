@@ -1,1 +1,20 @@
-//! Placeholder.
+//! SQLite, PostgreSQL and MySQL/MariaDB for axum-users, on the tables of FastAPI Users: made when they are missing, or
+//! adopted as they are.
+//!
+//! One type, [`SqlStore`], stores users and access tokens over one pool. The engine is chosen by the URL, among those whose
+//! feature is on: `sqlite`, `postgres`, `mysql`.
+
+#[macro_use]
+mod store;
+mod access_tokens;
+mod builder;
+mod engine;
+mod error;
+mod names;
+mod schema;
+mod statements;
+mod users;
+
+pub use builder::SqlStoreBuilder;
+pub use schema::SchemaError;
+pub use store::SqlStore;

@@ -1,0 +1,170 @@
+//! How a store is opened.
+
+use std::{marker::PhantomData, str::FromStr as _, sync::Arc, time::Duration};
+
+use axum_users_core::UserProfile;
+use sqlx::pool::PoolOptions;
+
+use crate::{
+    names::Names,
+    schema::{self, SchemaError},
+    store::{ACQUIRE_TIMEOUT, Inner, SqlStore, Store},
+};
+
+/// Opens a [`SqlStore`].
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct SqlStoreBuilder<P: UserProfile> {
+    url: String,
+    names: Names,
+    max_connections: u32,
+    migrate: bool,
+    adopt: bool,
+    profile: PhantomData<fn() -> P>,
+}
+
+impl<P: UserProfile> SqlStoreBuilder<P> {
+    pub(crate) fn new(url: &str) -> Self {
+        Self {
+            url: url.into(),
+            names: Names::default(),
+            max_connections: 10,
+            migrate: true,
+            adopt: false,
+            profile: PhantomData,
+        }
+    }
+
+    /// The user table. Default: `user`.
+    pub fn user_table(mut self, name: impl Into<String>) -> Self {
+        self.names.user_table = name.into();
+        self
+    }
+
+    /// The table of the database strategy. Default: `accesstoken`.
+    pub fn access_token_table(mut self, name: impl Into<String>) -> Self {
+        self.names.access_token_table = name.into();
+        self
+    }
+
+    /// Another name for one of our columns of the user table: `column("email", "mail")`.
+    pub fn column(mut self, ours: impl Into<String>, theirs: impl Into<String>) -> Self {
+        self.names.columns.push((ours.into(), theirs.into()));
+        self
+    }
+
+    /// How many connections the pool opens at most. Default: 10. A SQLite database in memory has one.
+    pub fn max_connections(mut self, max: u32) -> Self {
+        self.max_connections = max.max(1);
+        self
+    }
+
+    /// Whether missing tables, columns and indexes are made when connecting. Default: true. With false, a schema that is
+    /// not up to date is an error that lists the statements.
+    pub fn migrate(mut self, migrate: bool) -> Self {
+        self.migrate = migrate;
+        self
+    }
+
+    /// Whether tables that somebody else made may get our columns, indexes and side tables. Default: false, and such tables
+    /// are an error that lists the statements. No row of theirs is rewritten.
+    pub fn adopt(mut self, adopt: bool) -> Self {
+        self.adopt = adopt;
+        self
+    }
+
+    /// Connects, and migrates or checks.
+    ///
+    /// # Errors
+    /// [`SchemaError`] says what to do.
+    pub async fn connect(self) -> Result<SqlStore<P>, SchemaError> {
+        let Self { names, migrate, adopt, .. } = &self;
+        let (names, migrate, adopt) = (names.clone(), *migrate, *adopt);
+        Ok(SqlStore(match self.pool().await? {
+            #[cfg(feature = "sqlite")]
+            AnyPool::Sqlite(pool) => Inner::Sqlite(Arc::new(Store::open(pool, names, migrate, adopt).await?)),
+            #[cfg(feature = "postgres")]
+            AnyPool::Postgres(pool) => Inner::Postgres(Arc::new(Store::open(pool, names, migrate, adopt).await?)),
+            #[cfg(feature = "mysql")]
+            AnyPool::MySql(pool) => Inner::MySql(Arc::new(Store::open(pool, names, migrate, adopt).await?)),
+        }))
+    }
+
+    /// The statements that [`connect`](Self::connect) would run; none when the schema is up to date.
+    ///
+    /// # Errors
+    /// [`SchemaError`] when the schema cannot be brought up to date at all.
+    pub async fn plan(self) -> Result<Vec<String>, SchemaError> {
+        let (names, adopt) = (self.names.clone(), self.adopt);
+        match self.pool().await? {
+            #[cfg(feature = "sqlite")]
+            AnyPool::Sqlite(pool) => schema::plan::<P, _>(&pool, &names, adopt).await,
+            #[cfg(feature = "postgres")]
+            AnyPool::Postgres(pool) => schema::plan::<P, _>(&pool, &names, adopt).await,
+            #[cfg(feature = "mysql")]
+            AnyPool::MySql(pool) => schema::plan::<P, _>(&pool, &names, adopt).await,
+        }
+    }
+
+    async fn pool(&self) -> Result<AnyPool, SchemaError> {
+        let scheme = self.url.split_once(':').map_or("", |(scheme, _)| scheme);
+        match scheme {
+            #[cfg(feature = "sqlite")]
+            "sqlite" => {
+                use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+                let in_memory = self.url.contains(":memory:") || self.url.contains("mode=memory");
+                let options = SqliteConnectOptions::from_str(&self.url)
+                    .map_err(SchemaError::url)?
+                    .create_if_missing(true)
+                    .foreign_keys(true)
+                    .journal_mode(SqliteJournalMode::Wal)
+                    .synchronous(SqliteSynchronous::Normal)
+                    .busy_timeout(Duration::from_secs(5));
+                // A database in memory lives as long as its connection.
+                let pool = PoolOptions::new()
+                    .max_connections(if in_memory { 1 } else { self.max_connections })
+                    .acquire_timeout(if in_memory { Duration::from_secs(30) } else { ACQUIRE_TIMEOUT })
+                    .test_before_acquire(false)
+                    .idle_timeout(None)
+                    .max_lifetime(None)
+                    .connect_with(options)
+                    .await?;
+                Ok(AnyPool::Sqlite(pool))
+            }
+            #[cfg(feature = "postgres")]
+            "postgres" | "postgresql" => {
+                let options = sqlx::postgres::PgConnectOptions::from_str(&self.url)
+                    .map_err(SchemaError::url)?
+                    .application_name("axum-users");
+                let pool = PoolOptions::new()
+                    .max_connections(self.max_connections)
+                    .acquire_timeout(ACQUIRE_TIMEOUT)
+                    .connect_with(options)
+                    .await?;
+                Ok(AnyPool::Postgres(pool))
+            }
+            #[cfg(feature = "mysql")]
+            "mysql" | "mariadb" => {
+                let options = sqlx::mysql::MySqlConnectOptions::from_str(&self.url).map_err(SchemaError::url)?;
+                let pool = PoolOptions::new()
+                    .max_connections(self.max_connections)
+                    .acquire_timeout(ACQUIRE_TIMEOUT)
+                    .connect_with(options)
+                    .await?;
+                Ok(AnyPool::MySql(pool))
+            }
+            _ => Err(SchemaError::Url(
+                "a database URL begins with `sqlite:`, `postgres:` or `mysql:`, and the feature of that name is on".into(),
+            )),
+        }
+    }
+}
+
+enum AnyPool {
+    #[cfg(feature = "sqlite")]
+    Sqlite(sqlx::SqlitePool),
+    #[cfg(feature = "postgres")]
+    Postgres(sqlx::PgPool),
+    #[cfg(feature = "mysql")]
+    MySql(sqlx::MySqlPool),
+}

@@ -1,0 +1,346 @@
+//! The schema: made when it is missing, adopted when asked for, checked always.
+//!
+//! What is there is compared with what is needed, under a lock, so that nodes that start at once do not meet. Nothing that
+//! exists is altered but for columns and indexes that are added; no row is rewritten.
+
+use axum_users_core::{Column, Kind, UserProfile, Value, ValueError};
+use sqlx::Pool;
+
+use crate::{
+    engine::{Engine, Stored},
+    names::{Names, OURS, counts},
+};
+
+/// The version that this release makes and understands.
+const VERSION: i64 = 1;
+
+/// Why the schema cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SchemaError {
+    /// The database's address is wrong; it is not repeated here, it may hold a password.
+    #[error("the database URL cannot be used: {0}")]
+    Url(String),
+    /// Tables are there that somebody else made.
+    #[error(
+        "the table `{table}` exists and was not made by axum-users. To use it as it is, allow adoption; then these \
+         statements are run, and no row is changed:\n{}",
+        statements.join(";\n")
+    )]
+    NotOurs {
+        /// The table.
+        table: String,
+        /// What adoption would run.
+        statements: Vec<String>,
+    },
+    /// The schema is older than this release.
+    #[error("the schema is not up to date. Missing:\n{}", .0.join(";\n"))]
+    Outdated(Vec<String>),
+    /// The schema was made by a newer release.
+    #[error("the schema has version {found}, this release knows up to {VERSION}: update axum-users")]
+    Newer {
+        /// The version that stands in the database.
+        found: i64,
+    },
+    /// A table is not what is expected.
+    #[error("{0}")]
+    Unexpected(String),
+    /// Rows of an adopted table that stand for one mailbox.
+    #[error("{rows} addresses stand for a mailbox that another row has already, for instance {example}; they must be told apart first")]
+    Collisions {
+        /// How many.
+        rows: i64,
+        /// One of them.
+        example: String,
+    },
+    /// The database did not do it.
+    #[error("the database did not answer as expected")]
+    Sql(#[from] sqlx::Error),
+}
+
+impl SchemaError {
+    pub(crate) fn url(error: sqlx::Error) -> Self {
+        // The text of a configuration error never holds the URL itself.
+        Self::Url(match error {
+            sqlx::Error::Configuration(source) => source.to_string(),
+            other => other.to_string(),
+        })
+    }
+}
+
+/// Brings the schema up to date.
+pub(crate) async fn migrate<P: UserProfile, E: Engine>(
+    pool: &Pool<E>,
+    names: &Names,
+    adopt: bool,
+) -> Result<(), SchemaError> {
+    let mut transaction = E::begin(pool).await?;
+    E::lock_schema(&mut transaction).await?;
+    let done = async {
+        let plan = Plan::make::<P, E>(&mut transaction, names).await?;
+        plan.allowed(adopt)?;
+        if plan.foreign {
+            refuse_collisions::<E>(&mut transaction, names).await?;
+        }
+        for statement in &plan.statements {
+            tracing::info!(%statement, "migrating");
+            E::execute(&mut transaction, statement.as_str().into(), E::Arguments::default()).await?;
+        }
+        Ok(())
+    }
+    .await;
+    E::unlock_schema(&mut transaction).await?;
+    done?;
+    transaction.commit().await?;
+    Ok(())
+}
+
+/// What [`migrate`] would run.
+pub(crate) async fn plan<P: UserProfile, E: Engine>(
+    pool: &Pool<E>,
+    names: &Names,
+    adopt: bool,
+) -> Result<Vec<String>, SchemaError> {
+    let mut connection = pool.acquire().await?;
+    let plan = Plan::make::<P, E>(&mut connection, names).await?;
+    plan.allowed(adopt)?;
+    Ok(plan.statements)
+}
+
+/// Refuses a schema that is not up to date.
+pub(crate) async fn check<P: UserProfile, E: Engine>(pool: &Pool<E>, names: &Names) -> Result<(), SchemaError> {
+    let statements = plan::<P, E>(pool, names, true).await?;
+    if statements.is_empty() { Ok(()) } else { Err(SchemaError::Outdated(statements)) }
+}
+
+/// What is missing.
+struct Plan {
+    statements: Vec<String>,
+    /// Whether the user table is there without our schema table.
+    foreign: bool,
+    user_table: String,
+}
+
+impl Plan {
+    async fn make<P: UserProfile, E: Engine>(
+        connection: &mut E::Connection,
+        names: &Names,
+    ) -> Result<Self, SchemaError> {
+        let users = E::columns_of(connection, &names.user_table).await?;
+        let tokens = E::columns_of(connection, &names.access_token_table).await?;
+        let marks = E::columns_of(connection, &names.mark_table()).await?;
+        let ours = !E::columns_of(connection, &names.schema_table()).await?.is_empty();
+        if ours {
+            refuse_newer::<E>(connection, names).await?;
+        }
+        let mut statements = Vec::new();
+        if users.is_empty() {
+            statements.extend(create_users::<P, E>(names));
+        } else {
+            statements.extend(missing_columns::<P, E>(names, &users)?);
+        }
+        let indexes = E::indexes_of(connection, &names.user_table).await?;
+        if !indexes.contains(&names.email_index()) {
+            let (table, column) = (E::quote(&names.user_table), E::quote(names.column("email")));
+            statements.extend(E::email_index(&table, &column, &E::quote(&names.email_index())));
+        }
+        for column in P::columns().iter().filter(|column| column.unique) {
+            let index = names.unique_index(column.name);
+            if !indexes.contains(&index) {
+                statements.push(format!(
+                    "CREATE UNIQUE INDEX {} ON {} ({})",
+                    E::quote(&index),
+                    E::quote(&names.user_table),
+                    E::quote(column.name)
+                ));
+            }
+        }
+        let id_type = users
+            .iter()
+            .find(|stored| stored.name.eq_ignore_ascii_case(names.column("id")))
+            .map_or_else(|| id_type::<P, E>().to_owned(), |stored| stored.type_name.clone());
+        if tokens.is_empty() {
+            statements.extend(create_tokens::<E>(names, &id_type));
+        }
+        if marks.is_empty() {
+            statements.extend(create_marks::<E>(names, &id_type));
+        }
+        if !ours {
+            let table = E::quote(&names.schema_table());
+            statements.push(format!("CREATE TABLE {table} (version BIGINT NOT NULL)"));
+            statements.push(format!("INSERT INTO {table} (version) VALUES ({VERSION})"));
+        }
+        Ok(Self { statements, foreign: !ours && !users.is_empty(), user_table: names.user_table.clone() })
+    }
+
+    fn allowed(&self, adopt: bool) -> Result<(), SchemaError> {
+        if self.foreign && !adopt {
+            return Err(SchemaError::NotOurs { table: self.user_table.clone(), statements: self.statements.clone() });
+        }
+        Ok(())
+    }
+}
+
+fn id_type<P: UserProfile, E: Engine>() -> &'static str {
+    match <P::Id as axum_users_core::ColumnValue>::KIND {
+        Kind::Integer => "INTEGER",
+        kind => E::type_of(kind, false),
+    }
+}
+
+/// The contract's user table, with our column and the application's own.
+fn create_users<P: UserProfile, E: Engine>(names: &Names) -> Vec<String> {
+    let column = |ours: &str| E::quote(names.column(ours));
+    let mut lines = vec![
+        match (counts::<P>(), E::NAME) {
+            (true, "PostgreSQL") => format!("{} SERIAL NOT NULL", column("id")),
+            (true, "MySQL") => format!("{} INTEGER NOT NULL AUTO_INCREMENT", column("id")),
+            _ => format!("{} {} NOT NULL", column("id"), id_type::<P, E>()),
+        },
+        format!("{} VARCHAR(320){} NOT NULL", column("email"), E::EXACT_TEXT),
+        format!("{} VARCHAR(1024) NOT NULL", column("hashed_password")),
+    ];
+    for flag in ["is_active", "is_superuser", "is_verified"] {
+        lines.push(format!("{} {} NOT NULL", column(flag), E::type_of(Kind::Bool, false)));
+    }
+    lines.push(format!("{} BIGINT", column("tokens_valid_after")));
+    for own in P::columns() {
+        let null = if own.nullable { "" } else { " NOT NULL" };
+        lines.push(format!("{} {}{null}", E::quote(own.name), E::type_of(own.kind, own.unique)));
+    }
+    lines.push(format!("PRIMARY KEY ({})", column("id")));
+    let table = E::quote(&names.user_table);
+    let index = E::quote(&format!("ix_{}_email", names.user_table));
+    vec![
+        format!("CREATE TABLE {table} (\n    {}\n)", lines.join(",\n    ")),
+        format!("CREATE UNIQUE INDEX {index} ON {table} ({})", column("email")),
+    ]
+}
+
+/// Our columns and the application's own that a table does not have yet.
+fn missing_columns<P: UserProfile, E: Engine>(names: &Names, actual: &[Stored]) -> Result<Vec<String>, SchemaError> {
+    let has = |name: &str| actual.iter().any(|stored| stored.name.eq_ignore_ascii_case(name));
+    let table = E::quote(&names.user_table);
+    let mut statements = Vec::new();
+    for (ours, _) in [("id", Kind::Text)].into_iter().chain(OURS) {
+        let name = names.column(ours);
+        if has(name) {
+            continue;
+        }
+        if ours != "tokens_valid_after" {
+            return Err(SchemaError::Unexpected(format!(
+                "the table `{}` has no column `{name}`, where `{ours}` of a user would stand",
+                names.user_table
+            )));
+        }
+        statements.push(format!("ALTER TABLE {table} ADD COLUMN {} BIGINT", E::quote(name)));
+    }
+    for own in P::columns().iter().filter(|own| !has(own.name)) {
+        statements.push(add_column::<E>(&table, own)?);
+    }
+    Ok(statements)
+}
+
+/// Rows that are there already need a value: null, or the column's default.
+fn add_column<E: Engine>(table: &str, own: &Column) -> Result<String, SchemaError> {
+    let name = E::quote(own.name);
+    let add = format!("ALTER TABLE {table} ADD COLUMN {name} {}", E::type_of(own.kind, own.unique));
+    if own.nullable {
+        return Ok(add);
+    }
+    let default = own.default.map(|default| default()).and_then(|value| literal(&value).ok());
+    default.map(|default| format!("{add} DEFAULT {default} NOT NULL")).ok_or_else(|| {
+        SchemaError::Unexpected(format!(
+            "the column {name} is new, and the rows that are there need a value: make it an `Option`, give it a `default`, \
+             or add it yourself: {add} NOT NULL"
+        ))
+    })
+}
+
+/// A constant of the program as SQL. Never a value from outside.
+fn literal(value: &Value) -> Result<String, ValueError> {
+    let quoted = |text: &str| format!("'{}'", text.replace('\'', "''"));
+    Ok(match value {
+        Value::Null => "NULL".into(),
+        Value::Bool(it) => if *it { "TRUE" } else { "FALSE" }.into(),
+        Value::Integer(it) => it.to_string(),
+        Value::Real(it) => it.to_string(),
+        Value::Text(it) if !it.contains('\\') => quoted(it),
+        Value::Json(it) if !it.to_string().contains('\\') => quoted(&it.to_string()),
+        Value::Uuid(it) => quoted(&it.hyphenated().to_string()),
+        other => return Err(ValueError::Refused(format!("{other:?} cannot be a default in SQL"))),
+    })
+}
+
+fn create_tokens<E: Engine>(names: &Names, id_type: &str) -> Vec<String> {
+    let table = E::quote(&names.access_token_table);
+    let created_at = if E::NAME == "MySQL" { "TIMESTAMP" } else { E::type_of(Kind::Timestamp, false) };
+    vec![
+        format!(
+            "CREATE TABLE {table} (\n    user_id {id_type} NOT NULL,\n    token VARCHAR(43){} NOT NULL,\n    \
+             created_at {created_at} NOT NULL,\n    PRIMARY KEY (token),\n    \
+             FOREIGN KEY(user_id) REFERENCES {} ({}) ON DELETE CASCADE\n)",
+            E::EXACT_TEXT,
+            E::quote(&names.user_table),
+            E::quote(names.column("id")),
+        ),
+        format!(
+            "CREATE INDEX {} ON {table} (created_at)",
+            E::quote(&format!("ix_{}_created_at", names.access_token_table))
+        ),
+        format!(
+            "CREATE INDEX {} ON {table} (user_id)",
+            E::quote(&format!("ix_{}_user_id", names.access_token_table))
+        ),
+    ]
+}
+
+fn create_marks<E: Engine>(names: &Names, id_type: &str) -> Vec<String> {
+    let table = E::quote(&names.mark_table());
+    let refers = if E::MARKS_REFER {
+        format!(
+            ",\n    FOREIGN KEY (user_id) REFERENCES {} ({}) ON DELETE CASCADE",
+            E::quote(&names.user_table),
+            E::quote(names.column("id"))
+        )
+    } else {
+        String::new()
+    };
+    let index = |column: &str| {
+        let index = E::quote(&format!("{}_{column}", names.mark_table()));
+        format!("CREATE INDEX {index} ON {table} ({column})")
+    };
+    vec![
+        format!(
+            "CREATE TABLE {table} (\n    token VARCHAR(43){} NOT NULL,\n    user_id {id_type} NOT NULL,\n    \
+             kept BOOLEAN NOT NULL,\n    valid_until BIGINT NOT NULL,\n    PRIMARY KEY (token){refers}\n)",
+            E::EXACT_TEXT
+        ),
+        index("user_id"),
+        index("valid_until"),
+    ]
+}
+
+async fn refuse_newer<E: Engine>(connection: &mut E::Connection, names: &Names) -> Result<(), SchemaError> {
+    let sql = format!("SELECT version FROM {}", E::quote(&names.schema_table()));
+    let rows = E::fetch(connection, sql.into(), E::Arguments::default()).await?;
+    let version = |row| E::read(row, 0, Kind::Integer).ok();
+    match rows.first().and_then(version) {
+        Some(Value::Integer(found)) if found > VERSION => Err(SchemaError::Newer { found }),
+        _ => Ok(()),
+    }
+}
+
+/// Two rows for one mailbox cannot be told apart by a login: the operator decides, not we.
+async fn refuse_collisions<E: Engine>(connection: &mut E::Connection, names: &Names) -> Result<(), SchemaError> {
+    let (table, email) = (E::quote(&names.user_table), E::quote(names.column("email")));
+    let key = E::folded(&email);
+    let sql = format!("SELECT min({email}) FROM {table} GROUP BY {key} HAVING count(*) > 1 LIMIT 1000");
+    let rows = E::fetch(connection, sql.into(), E::Arguments::default()).await?;
+    match rows.first().map(|row| E::read(row, 0, Kind::Text)) {
+        Some(Ok(Value::Text(example))) => {
+            Err(SchemaError::Collisions { rows: i64::try_from(rows.len()).unwrap_or(i64::MAX), example })
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,229 @@
+//! The store: one pool, and statements built once.
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use axum_users_core::{
+    AccessTokenDatabase, Condition, DatabaseError, EmailKey, Kind, Mark, NewToken, NewUser, Outcome, StoredToken,
+    TokenHash, User, UserChange, UserDatabase, UserProfile, Value,
+};
+use sqlx::Pool;
+use time::OffsetDateTime;
+
+use crate::{
+    builder::SqlStoreBuilder,
+    engine::Engine,
+    error::classify,
+    names::Names,
+    schema::{self, SchemaError},
+    statements::Statements,
+};
+
+/// Users and access tokens in SQLite, PostgreSQL or MySQL/MariaDB, on the tables of FastAPI Users. A cheap handle.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use axum_users_sql::SqlStore;
+///
+/// // Makes its tables when they are missing. Files: "sqlite://app.db"; servers: "postgres://…", "mysql://…".
+/// let store = SqlStore::<()>::connect("sqlite::memory:").await?;
+/// # let _ = store;
+/// # Ok(()) }
+/// ```
+pub struct SqlStore<P: UserProfile>(pub(crate) Inner<P>);
+
+impl<P: UserProfile> Clone for SqlStore<P> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+pub(crate) enum Inner<P: UserProfile> {
+    #[cfg(feature = "sqlite")]
+    Sqlite(Arc<Store<P, sqlx::Sqlite>>),
+    #[cfg(feature = "postgres")]
+    Postgres(Arc<Store<P, sqlx::Postgres>>),
+    #[cfg(feature = "mysql")]
+    MySql(Arc<Store<P, sqlx::MySql>>),
+}
+
+impl<P: UserProfile> Clone for Inner<P> {
+    fn clone(&self) -> Self {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(store) => Self::Sqlite(Arc::clone(store)),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(store) => Self::Postgres(Arc::clone(store)),
+            #[cfg(feature = "mysql")]
+            Self::MySql(store) => Self::MySql(Arc::clone(store)),
+        }
+    }
+}
+
+/// The same call on whichever engine it is.
+macro_rules! on_engine {
+    ($self:expr, $store:ident => $call:expr) => {
+        match &$self.0 {
+            #[cfg(feature = "sqlite")]
+            $crate::store::Inner::Sqlite($store) => $call,
+            #[cfg(feature = "postgres")]
+            $crate::store::Inner::Postgres($store) => $call,
+            #[cfg(feature = "mysql")]
+            $crate::store::Inner::MySql($store) => $call,
+        }
+    };
+}
+
+/// A write goes on when its caller is gone: a client that hangs up leaves no half of it behind.
+macro_rules! finished {
+    ($self:expr, $store:ident => $call:expr) => {
+        on_engine!($self, store => {
+            let $store = Arc::clone(store);
+            uninterrupted(async move { $call.await }).await
+        })
+    };
+}
+
+async fn uninterrupted<T: Send + 'static>(
+    work: impl Future<Output = Result<T, DatabaseError>> + Send + 'static,
+) -> Result<T, DatabaseError> {
+    tokio::spawn(work).await.unwrap_or_else(|error| Err(DatabaseError::Driver(error.into())))
+}
+
+impl<P: UserProfile> SqlStore<P> {
+    /// Connects, and makes the tables when they are missing. See [`SqlStoreBuilder`] for everything else.
+    ///
+    /// # Errors
+    /// [`SchemaError`] says what to do.
+    pub async fn connect(url: &str) -> Result<Self, SchemaError> {
+        Self::builder(url).connect().await
+    }
+
+    /// With other names, sizes and rules.
+    #[must_use]
+    pub fn builder(url: &str) -> SqlStoreBuilder<P> {
+        SqlStoreBuilder::new(url)
+    }
+
+    /// Closes the connections, once what runs has finished.
+    pub async fn close(&self) {
+        on_engine!(self, store => store.pool.close().await);
+    }
+}
+
+impl<P: UserProfile> UserDatabase<P> for SqlStore<P> {
+    async fn get(&self, id: &P::Id) -> Result<Option<User<P>>, DatabaseError> {
+        on_engine!(self, store => store.get(id).await)
+    }
+    async fn get_for_token(
+        &self,
+        id: &P::Id,
+        token: &TokenHash,
+    ) -> Result<Option<(User<P>, Option<Mark>)>, DatabaseError> {
+        on_engine!(self, store => store.get_for_token(id, token).await)
+    }
+    async fn get_by_email(&self, email: &EmailKey) -> Result<Option<User<P>>, DatabaseError> {
+        on_engine!(self, store => store.get_by_email(email).await)
+    }
+    async fn list(&self, after: Option<&P::Id>, limit: u32) -> Result<Vec<User<P>>, DatabaseError> {
+        on_engine!(self, store => store.list(after, limit).await)
+    }
+    async fn create(&self, user: NewUser<P>) -> Result<User<P>, DatabaseError> {
+        finished!(self, store => store.create(user))
+    }
+    async fn update(&self, id: &P::Id, change: UserChange<P>) -> Result<Outcome<User<P>>, DatabaseError> {
+        let id = id.clone();
+        finished!(self, store => store.update(&id, change))
+    }
+    async fn delete(&self, id: &P::Id, only_if: Vec<Condition>) -> Result<Outcome<()>, DatabaseError> {
+        let id = id.clone();
+        finished!(self, store => store.delete(&id, only_if))
+    }
+    async fn end_token(&self, id: &P::Id, token: &TokenHash, until: i64) -> Result<(), DatabaseError> {
+        let (id, token) = (id.clone(), token.clone());
+        finished!(self, store => store.end_token(&id, &token, until))
+    }
+    async fn delete_expired_marks(&self, now: i64, limit: u32) -> Result<u64, DatabaseError> {
+        finished!(self, store => store.delete_expired_marks(now, limit))
+    }
+    async fn ping(&self) -> Result<(), DatabaseError> {
+        on_engine!(self, store => store.ping().await)
+    }
+}
+
+impl<P: UserProfile> AccessTokenDatabase<P> for SqlStore<P> {
+    async fn get(&self, token: &str) -> Result<Option<StoredToken<P>>, DatabaseError> {
+        on_engine!(self, store => store.token(token).await)
+    }
+    async fn create(&self, token: NewToken<P>) -> Result<(), DatabaseError> {
+        finished!(self, store => store.create_token(token))
+    }
+    async fn delete(&self, token: &str) -> Result<(), DatabaseError> {
+        let token = token.to_owned();
+        finished!(self, store => store.delete_token(&token))
+    }
+    async fn delete_expired(&self, before: OffsetDateTime, limit: u32) -> Result<u64, DatabaseError> {
+        finished!(self, store => store.delete_expired_tokens(before, limit))
+    }
+}
+
+/// The store on one engine.
+pub(crate) struct Store<P: UserProfile, E: Engine> {
+    pub(crate) pool: Pool<E>,
+    pub(crate) names: Names,
+    pub(crate) sql: Statements,
+    profile: std::marker::PhantomData<fn() -> P>,
+}
+
+impl<P: UserProfile, E: Engine> Store<P, E> {
+    /// Over a pool whose schema is brought up to date first, if `migrate` says so, and then checked.
+    pub(crate) async fn open(pool: Pool<E>, names: Names, migrate: bool, adopt: bool) -> Result<Self, SchemaError> {
+        if migrate {
+            schema::migrate::<P, E>(&pool, &names, adopt).await?;
+        } else {
+            schema::check::<P, E>(&pool, &names).await?;
+        }
+        let mut connection = pool.acquire().await.map_err(SchemaError::Sql)?;
+        let users = E::columns_of(&mut connection, &names.user_table).await.map_err(SchemaError::Sql)?;
+        let tokens = E::columns_of(&mut connection, &names.access_token_table).await.map_err(SchemaError::Sql)?;
+        drop(connection);
+        let sql = Statements::new::<P, E>(&names, &users, &tokens);
+        Ok(Self { pool, names, sql, profile: std::marker::PhantomData })
+    }
+
+    pub(crate) fn classify(&self, error: sqlx::Error) -> DatabaseError {
+        classify::<P, E>(error, &self.names)
+    }
+
+    pub(crate) fn arguments(&self, values: Vec<(Kind, Value)>) -> Result<E::Arguments, DatabaseError> {
+        let mut arguments = E::Arguments::default();
+        for (kind, value) in values {
+            E::bind(&mut arguments, kind, value).map_err(|error| self.classify(error))?;
+        }
+        Ok(arguments)
+    }
+
+    pub(crate) async fn fetch_one(
+        &self,
+        sql: &Arc<str>,
+        values: Vec<(Kind, Value)>,
+    ) -> Result<Option<E::Row>, DatabaseError> {
+        E::fetch_one(&self.pool, Arc::clone(sql), self.arguments(values)?).await.map_err(|error| self.classify(error))
+    }
+
+    /// Runs one statement that is a transaction of its own; answers how many rows it touched.
+    pub(crate) async fn execute(&self, sql: &Arc<str>, arguments: E::Arguments) -> Result<u64, DatabaseError> {
+        let mut connection = self.pool.acquire().await.map_err(|error| self.classify(error))?;
+        let done = E::execute(&mut connection, Arc::clone(sql), arguments).await;
+        done.map(|done| done.rows).map_err(|error| self.classify(error))
+    }
+
+    async fn ping(&self) -> Result<(), DatabaseError> {
+        E::fetch_one(&self.pool, "SELECT 1".into(), E::Arguments::default())
+            .await
+            .map(drop)
+            .map_err(|error| self.classify(error))
+    }
+}
+
+/// How long a caller waits for a connection before it is told to come back.
+pub(crate) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);

@@ -1,0 +1,332 @@
+//! Users in SQL.
+
+use axum_users_core::{
+    Condition, DatabaseError, Email, EmailKey, EndTokens, Kind, Mark, NewUser, Outcome, PasswordHash, Row, TokenHash,
+    User, UserChange, UserId, UserProfile, Value, ValueError, ColumnValue,
+};
+use sqlx::Transaction;
+
+use crate::{
+    engine::Engine,
+    error::{classify, may_retry},
+    names::{OURS, at, counts},
+    store::Store,
+};
+
+/// How often a transaction that the database gave up for another one is tried.
+const TRIES: usize = 4;
+
+impl<P: UserProfile, E: Engine> Store<P, E> {
+    pub(crate) async fn get(&self, id: &P::Id) -> Result<Option<User<P>>, DatabaseError> {
+        let row = self.fetch_one(&self.sql.get, vec![self.id(id)]).await?;
+        row.map(|row| self.user(&row)).transpose()
+    }
+
+    pub(crate) async fn get_for_token(
+        &self,
+        id: &P::Id,
+        token: &TokenHash,
+    ) -> Result<Option<(User<P>, Option<Mark>)>, DatabaseError> {
+        let token = (Kind::Text, Value::Text(token.as_str().into()));
+        let row = self.fetch_one(&self.sql.get_for_token, vec![token, self.id(id)]).await?;
+        row.map(|row| Ok((self.user(&row)?, self.mark(&row, self.sql.columns.len())?))).transpose()
+    }
+
+    pub(crate) async fn get_by_email(&self, email: &EmailKey) -> Result<Option<User<P>>, DatabaseError> {
+        let candidates = email.candidates().map(|it| (Kind::Text, Value::Text(it.into())));
+        let mut connection = self.pool.acquire().await.map_err(|error| self.classify(error))?;
+        let arguments = self.arguments(candidates.into())?;
+        let rows = E::fetch(&mut connection, self.sql.get_by_email.clone(), arguments)
+            .await
+            .map_err(|error| self.classify(error))?;
+        let mut users = rows.iter().map(|row| self.user(row)).collect::<Result<Vec<_>, _>>()?;
+        // The engine may find more than our rule does. Of two rows that another system let in, ours is the normal one.
+        users.retain(|user| email.matches(user.email.as_str()));
+        let normal = users.iter().position(|user| user.email.key().candidates().first() == email.candidates().first());
+        Ok(users.into_iter().nth(normal.unwrap_or(0)))
+    }
+
+    pub(crate) async fn list(&self, after: Option<&P::Id>, limit: u32) -> Result<Vec<User<P>>, DatabaseError> {
+        let limit = (Kind::Integer, Value::Integer(limit.into()));
+        let (sql, arguments) = match after {
+            None => (&self.sql.list, vec![limit]),
+            Some(after) => (&self.sql.list_after, vec![self.id(after), limit]),
+        };
+        let mut connection = self.pool.acquire().await.map_err(|error| self.classify(error))?;
+        let rows = E::fetch(&mut connection, sql.clone(), self.arguments(arguments)?)
+            .await
+            .map_err(|error| self.classify(error))?;
+        rows.iter().map(|row| self.user(row)).collect()
+    }
+
+    pub(crate) async fn create(&self, user: NewUser<P>) -> Result<User<P>, DatabaseError> {
+        let mut values: Vec<(Kind, Value)> = Vec::with_capacity(at::PROFILE + P::columns().len());
+        if !counts::<P>() {
+            let id = user.id.as_ref().ok_or_else(|| DatabaseError::Driver("this store does not count ids".into()))?;
+            values.push(self.id(id));
+        }
+        values.extend([
+            (Kind::Text, Value::Text(user.email.as_str().into())),
+            (Kind::Text, Value::Text(user.hashed_password.as_str().into())),
+            (Kind::Bool, Value::Bool(user.is_active)),
+            (Kind::Bool, Value::Bool(user.is_superuser)),
+            (Kind::Bool, Value::Bool(user.is_verified)),
+            (Kind::Integer, user.tokens_valid_after.to_value()),
+        ]);
+        values.extend(P::columns().iter().map(|column| column.kind).zip(user.profile.encode()));
+        let arguments = self.arguments(values)?;
+        let mut connection = self.pool.acquire().await.map_err(|error| self.classify(error))?;
+        let id = if counts::<P>() && E::RETURNING {
+            let rows = E::fetch(&mut connection, self.sql.insert.clone(), arguments).await;
+            let rows = rows.map_err(|error| self.classify(error))?;
+            let row = rows.first().ok_or_else(|| DatabaseError::Driver("no id came back".into()))?;
+            read::<P::Id, E>(row, at::ID)?
+        } else {
+            let done = E::execute(&mut connection, self.sql.insert.clone(), arguments).await;
+            let done = done.map_err(|error| self.classify(error))?;
+            match &user.id {
+                Some(id) if !counts::<P>() => id.clone(),
+                _ => P::Id::parse(&done.last_id.to_string())
+                    .ok_or_else(|| DatabaseError::Driver("the database counted to no id".into()))?,
+            }
+        };
+        Ok(User::from_new(id, user))
+    }
+
+    pub(crate) async fn update(&self, id: &P::Id, change: UserChange<P>) -> Result<Outcome<User<P>>, DatabaseError> {
+        for _ in 1..TRIES {
+            match self.try_update(id, &change).await {
+                Err(Failure::Sql(error)) if may_retry::<E>(&error) => {}
+                other => return other.map_err(|failure| self.failure(failure)),
+            }
+        }
+        self.try_update(id, &change).await.map_err(|failure| self.failure(failure))
+    }
+
+    pub(crate) async fn delete(&self, id: &P::Id, only_if: Vec<Condition>) -> Result<Outcome<()>, DatabaseError> {
+        for _ in 1..TRIES {
+            match self.try_delete(id, &only_if).await {
+                Err(Failure::Sql(error)) if may_retry::<E>(&error) => {}
+                other => return other.map_err(|failure| self.failure(failure)),
+            }
+        }
+        self.try_delete(id, &only_if).await.map_err(|failure| self.failure(failure))
+    }
+
+    async fn try_update(&self, id: &P::Id, change: &UserChange<P>) -> Result<Outcome<User<P>>, Failure> {
+        let mut transaction = E::begin(&self.pool).await?;
+        if let Err(ended) = self.lock_and_check(&mut transaction, id, &change.only_if).await? {
+            return Ok(ended.into_outcome());
+        }
+        let (indexes, mut values) = set_of(change);
+        let now = change.end_tokens.as_ref().map(|end| end.now);
+        values.extend(now.map(|now| (Kind::Integer, Value::Integer(now))));
+        if !values.is_empty() {
+            let statement = self.sql.update::<E>(&indexes, now.map(|_| at::TOKENS_VALID_AFTER));
+            values.push(self.id(id));
+            E::execute(&mut transaction, statement.into(), self.arguments(values)?).await?;
+        }
+        if let Some(end) = &change.end_tokens {
+            self.end_tokens(&mut transaction, id, end).await?;
+        }
+        let rows = E::fetch(&mut transaction, self.sql.get.clone(), self.arguments(vec![self.id(id)])?).await?;
+        let Some(row) = rows.first() else { return Ok(Outcome::Missing) };
+        let user = self.user(row)?;
+        transaction.commit().await?;
+        Ok(Outcome::Done(user))
+    }
+
+    async fn try_delete(&self, id: &P::Id, only_if: &[Condition]) -> Result<Outcome<()>, Failure> {
+        let mut transaction = E::begin(&self.pool).await?;
+        if let Err(ended) = self.lock_and_check(&mut transaction, id, only_if).await? {
+            return Ok(ended.into_outcome());
+        }
+        // The tables' own cascades do the same, where the application declared them.
+        for sql in [&self.sql.tokens_end, &self.sql.marks_delete_of_user, &self.sql.delete] {
+            E::execute(&mut transaction, sql.clone(), self.arguments(vec![self.id(id)])?).await?;
+        }
+        transaction.commit().await?;
+        Ok(Outcome::Done(()))
+    }
+
+    /// Locks the user's row and sees whether the conditions hold; `Err` says how the write ends instead.
+    async fn lock_and_check(
+        &self,
+        transaction: &mut Transaction<'static, E>,
+        id: &P::Id,
+        only_if: &[Condition],
+    ) -> Result<Result<(), Ended>, Failure> {
+        let arguments = self.arguments(vec![self.id(id)])?;
+        let rows = E::fetch(transaction, self.sql.get_for_update.clone(), arguments).await?;
+        let Some(row) = rows.first() else { return Ok(Err(Ended::Missing)) };
+        let user = self.user(row)?;
+        for condition in only_if {
+            let holds = match condition {
+                Condition::HashIs(hash) => user.hashed_password == *hash,
+                Condition::EmailIs(email) => user.email == *email,
+                Condition::AnotherSuperuserRemains if !(user.is_superuser && user.is_active) => true,
+                Condition::AnotherSuperuserRemains => {
+                    // One at a time, or two superusers could each count on the other.
+                    E::fetch(transaction, self.sql.lock_superusers.clone(), self.arguments(vec![])?).await?;
+                    let arguments = self.arguments(vec![self.id(id)])?;
+                    !E::fetch(transaction, self.sql.another_superuser.clone(), arguments).await?.is_empty()
+                }
+                _ => false,
+            };
+            if !holds {
+                return Ok(Err(Ended::Refused(condition.clone())));
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    async fn end_tokens(
+        &self,
+        transaction: &mut Transaction<'static, E>,
+        id: &P::Id,
+        end: &EndTokens,
+    ) -> Result<(), Failure> {
+        let arguments = self.arguments(vec![self.id(id)])?;
+        E::execute(transaction, self.sql.marks_forget_kept.clone(), arguments).await?;
+        let Some((token, until)) = &end.keep else {
+            let arguments = self.arguments(vec![self.id(id)])?;
+            E::execute(transaction, self.sql.tokens_end.clone(), arguments).await?;
+            return Ok(());
+        };
+        let token = (Kind::Text, Value::Text(token.as_str().into()));
+        let arguments = self.arguments(vec![self.id(id), token])?;
+        E::execute(transaction, self.sql.tokens_end_but.clone(), arguments).await?;
+        let Some((token, _)) = &end.keep else { return Ok(()) };
+        let arguments = self.mark_arguments(id, token, true, *until)?;
+        E::execute(transaction, self.sql.mark_insert.clone(), arguments).await?;
+        Ok(())
+    }
+
+    pub(crate) async fn end_token(&self, id: &P::Id, token: &TokenHash, until: i64) -> Result<(), DatabaseError> {
+        self.execute(&self.sql.mark_insert, self.mark_arguments(id, token, false, until)?).await.map(drop)
+    }
+
+    pub(crate) async fn delete_expired_marks(&self, now: i64, limit: u32) -> Result<u64, DatabaseError> {
+        let arguments =
+            vec![(Kind::Integer, Value::Integer(now)), (Kind::Integer, Value::Integer(limit.into()))];
+        self.execute(&self.sql.marks_delete_expired, self.arguments(arguments)?).await
+    }
+
+    fn mark_arguments(
+        &self,
+        id: &P::Id,
+        token: &TokenHash,
+        kept: bool,
+        until: i64,
+    ) -> Result<E::Arguments, DatabaseError> {
+        self.arguments(vec![
+            (Kind::Text, Value::Text(token.as_str().into())),
+            self.id(id),
+            (Kind::Bool, Value::Bool(kept)),
+            (Kind::Integer, Value::Integer(until)),
+        ])
+    }
+
+    /// The id as a parameter.
+    pub(crate) fn id(&self, id: &P::Id) -> (Kind, Value) {
+        (<P::Id as ColumnValue>::KIND, id.to_value())
+    }
+
+    /// The mark at `index`, which is null when there is none.
+    pub(crate) fn mark(&self, row: &E::Row, index: usize) -> Result<Option<Mark>, DatabaseError> {
+        let kept = read::<Option<bool>, E>(row, index)?;
+        Ok(kept.map(|kept| if kept { Mark::Kept } else { Mark::Ended }))
+    }
+
+    /// The user at the beginning of a row.
+    pub(crate) fn user(&self, row: &E::Row) -> Result<User<P>, DatabaseError> {
+        let profile = P::decode(&Profile::<E>(row)).map_err(|error| {
+            DatabaseError::Driver(format!("a column of the profile cannot be read: {error}").into())
+        })?;
+        let new = NewUser {
+            id: None,
+            email: Email::from_stored(read(row, at::EMAIL).map_err(|e: DatabaseError| e)?),
+            hashed_password: PasswordHash::from_stored(read::<String, E>(row, at::HASHED_PASSWORD)?),
+            is_active: read::<bool, E>(row, at::IS_ACTIVE)?,
+            is_superuser: read::<bool, E>(row, at::IS_SUPERUSER)?,
+            is_verified: read::<bool, E>(row, at::IS_VERIFIED)?,
+            tokens_valid_after: read::<Option<i64>, E>(row, at::TOKENS_VALID_AFTER)?,
+            profile,
+        };
+        Ok(User::from_new(read::<P::Id, E>(row, at::ID)?, new))
+    }
+
+    fn failure(&self, failure: Failure) -> DatabaseError {
+        match failure {
+            Failure::Sql(error) => classify::<P, E>(error, &self.names),
+            Failure::Database(error) => error,
+        }
+    }
+}
+
+/// Index and value of every column that a change sets.
+fn set_of<P: UserProfile>(change: &UserChange<P>) -> (Vec<usize>, Vec<(Kind, Value)>) {
+    let ours = [
+        (at::EMAIL, change.email.as_ref().map(|it| Value::Text(it.as_str().into()))),
+        (at::HASHED_PASSWORD, change.hashed_password.as_ref().map(|it| Value::Text(it.as_str().into()))),
+        (at::IS_ACTIVE, change.is_active.map(Value::Bool)),
+        (at::IS_SUPERUSER, change.is_superuser.map(Value::Bool)),
+        (at::IS_VERIFIED, change.is_verified.map(Value::Bool)),
+    ];
+    let kind_of = |index: usize| OURS.get(index - 1).map_or(Kind::Text, |(_, kind)| *kind);
+    let ours = ours.into_iter().filter_map(|(index, value)| Some((index, (kind_of(index), value?))));
+    let changes = P::changes(&change.profile);
+    let own = changes.iter().filter_map(|(index, value)| {
+        Some((at::PROFILE + index, (P::columns().get(*index)?.kind, value.clone())))
+    });
+    ours.chain(own).unzip()
+}
+
+/// A value of a row as a `T`.
+pub(crate) fn read<T: ColumnValue, E: Engine>(row: &E::Row, index: usize) -> Result<T, DatabaseError> {
+    E::read(row, index, T::KIND)
+        .and_then(T::from_value)
+        .map_err(|error| DatabaseError::Driver(format!("column {index} of the user cannot be read: {error}").into()))
+}
+
+/// The application's own columns within a row.
+struct Profile<'a, E: Engine>(&'a E::Row);
+
+impl<E: Engine> Row for Profile<'_, E> {
+    fn value(&self, index: usize, kind: Kind) -> Result<Value, ValueError> {
+        E::read(self.0, at::PROFILE + index, kind)
+    }
+}
+
+/// How a conditional write ended before it began.
+enum Ended {
+    Missing,
+    Refused(Condition),
+}
+
+impl Ended {
+    fn into_outcome<T>(self) -> Outcome<T> {
+        match self {
+            Self::Missing => Outcome::Missing,
+            Self::Refused(condition) => Outcome::Refused(condition),
+        }
+    }
+}
+
+/// Why a transaction failed.
+enum Failure {
+    Sql(sqlx::Error),
+    Database(DatabaseError),
+}
+
+impl From<sqlx::Error> for Failure {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Sql(error)
+    }
+}
+
+impl From<DatabaseError> for Failure {
+    fn from(error: DatabaseError) -> Self {
+        Self::Database(error)
+    }
+}

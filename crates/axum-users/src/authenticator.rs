@@ -1,0 +1,80 @@
+//! Who is calling: the enabled backends in order, the first token that yields a user wins.
+
+use http::{HeaderMap, request::Parts};
+
+use crate::{Acting, Error, Guard, Secret, Strategy, TokenHash, UserProfile, Users, backend::AuthBackend};
+use axum_users_core::TokenOwner;
+
+/// A token that counts, its owner, and the backend that accepted it.
+pub(crate) struct Session<P: UserProfile> {
+    pub(crate) owner: TokenOwner<P>,
+    pub(crate) token: Secret,
+    pub(crate) backend: AuthBackend<P>,
+}
+
+impl<P: UserProfile> Clone for Session<P> {
+    fn clone(&self) -> Self {
+        Self { owner: self.owner.clone(), token: self.token.clone(), backend: self.backend.clone() }
+    }
+}
+
+impl<P: UserProfile> Session<P> {
+    /// This session as the one that asks for a change.
+    pub(crate) fn acting(&self) -> Acting<P> {
+        Acting {
+            user_id: self.owner.user.id.clone(),
+            token: TokenHash::of(self.token.expose()),
+            expires_at: self.owner.expires_at,
+        }
+    }
+}
+
+/// What was found for one request, kept in its extensions, so that several extractors ask once.
+struct Found<P: UserProfile> {
+    enabled: Vec<bool>,
+    session: Option<Session<P>>,
+}
+
+impl<P: UserProfile> Clone for Found<P> {
+    fn clone(&self) -> Self {
+        Self { enabled: self.enabled.clone(), session: self.session.clone() }
+    }
+}
+
+impl<P: UserProfile> Users<P> {
+    /// The session of a request, among the backends that the guard enables.
+    pub(crate) async fn session<G: Guard<P>>(&self, parts: &mut Parts) -> Result<Option<Session<P>>, Error> {
+        let enabled: Vec<bool> = self.backends().iter().map(|backend| G::enabled(backend.name(), parts)).collect();
+        if let Some(found) = parts.extensions.get::<Found<P>>().filter(|found| found.enabled == enabled) {
+            return Ok(found.session.clone());
+        }
+        let backends = self.backends().iter().zip(&enabled).filter(|(_, enabled)| **enabled).map(|(it, _)| it);
+        let session = self.first_session(backends, &parts.headers).await?;
+        parts.extensions.insert(Found { enabled, session: session.clone() });
+        Ok(session)
+    }
+
+    /// The first of these backends that accepts a token of this request.
+    pub(crate) async fn first_session<'a>(
+        &self,
+        backends: impl Iterator<Item = &'a AuthBackend<P>>,
+        headers: &HeaderMap,
+    ) -> Result<Option<Session<P>>, Error> {
+        for backend in backends {
+            let Some(token) = backend.transport().read_token(headers) else { continue };
+            if let Some(owner) = backend.strategy().read_token(token.expose(), self.manager()).await? {
+                return Ok(Some(Session { owner, token, backend: backend.clone() }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The token that the last of the enabled backends saw, whether it counts or not.
+    pub(crate) fn presented_token<G: Guard<P>>(&self, parts: &Parts) -> Option<Secret> {
+        self.backends()
+            .iter()
+            .filter(|backend| G::enabled(backend.name(), parts))
+            .next_back()
+            .and_then(|backend| backend.transport().read_token(&parts.headers))
+    }
+}

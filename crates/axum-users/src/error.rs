@@ -1,0 +1,148 @@
+//! What the wire says when something is not done. All codes stand here.
+
+use std::time::Duration;
+
+use axum::response::{IntoResponse, Response};
+use axum_users_core::{DatabaseError, Issue, Veto};
+use http::{HeaderValue, StatusCode, header};
+use serde_json::{Value, json};
+
+use crate::{Denied, Error, respond, users::RETRY_AFTER};
+
+macro_rules! error_codes {
+    ($($(#[$doc:meta])* $variant:ident = $code:literal,)*) => {
+        /// The codes in `detail` of a 400.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum ErrorCode {
+            $($(#[$doc])* $variant,)*
+        }
+
+        impl ErrorCode {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$variant),*];
+
+            /// As on the wire.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $code,)*
+                }
+            }
+        }
+    };
+}
+
+error_codes! {
+    /// The password may not be set; comes with a reason.
+    RegisterInvalidPassword = "REGISTER_INVALID_PASSWORD",
+    /// The mailbox has an account.
+    RegisterUserAlreadyExists = "REGISTER_USER_ALREADY_EXISTS",
+    /// A unique column of the application's own is taken; comes with the field.
+    RegisterValueAlreadyExists = "REGISTER_VALUE_ALREADY_EXISTS",
+    /// Unknown user, wrong password or inactive user.
+    LoginBadCredentials = "LOGIN_BAD_CREDENTIALS",
+    /// The address is not proved yet.
+    LoginUserNotVerified = "LOGIN_USER_NOT_VERIFIED",
+    /// The mailbox has an account of somebody else.
+    UpdateUserEmailAlreadyExists = "UPDATE_USER_EMAIL_ALREADY_EXISTS",
+    /// The password may not be set; comes with a reason.
+    UpdateUserInvalidPassword = "UPDATE_USER_INVALID_PASSWORD",
+    /// A unique column of the application's own is taken; comes with the field.
+    UpdateUserValueAlreadyExists = "UPDATE_USER_VALUE_ALREADY_EXISTS",
+    /// Nobody could manage users any more.
+    LastSuperuser = "LAST_SUPERUSER",
+}
+
+/// An answer that is not a success.
+#[derive(Debug)]
+pub(crate) enum ApiError {
+    /// 400 `{"detail": "<code>"}`.
+    Code(ErrorCode),
+    /// 400 `{"detail": {"code": …, "<name>": …}}`.
+    Explained(ErrorCode, &'static str, Value),
+    /// 422 with its items.
+    Unprocessable(Vec<Issue>),
+    /// 400 `{"detail": "<text>"}`: the body cannot be read at all.
+    BadBody(String),
+    /// 413.
+    TooLarge,
+    /// 401 or 403.
+    Denied(Denied),
+    /// 404.
+    NotFound,
+    /// What a hook wants to be answered.
+    Veto(Veto),
+    /// 503 with Retry-After.
+    Unavailable(Duration),
+    /// 500; already logged.
+    Internal,
+}
+
+impl From<Denied> for ApiError {
+    fn from(denied: Denied) -> Self {
+        Self::Denied(denied)
+    }
+}
+
+/// What an error is on every route that has no word of its own for it.
+impl From<Error> for ApiError {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::BadCredentials => Self::Code(ErrorCode::LoginBadCredentials),
+            Error::UserNotVerified => Self::Code(ErrorCode::LoginUserNotVerified),
+            Error::LastSuperuser => Self::Code(ErrorCode::LastSuperuser),
+            Error::UserNotExists => Self::NotFound,
+            Error::Veto(veto) => Self::Veto(veto),
+            Error::Busy { retry_after } => Self::Unavailable(retry_after),
+            Error::Database(DatabaseError::Unavailable(source)) => {
+                tracing::error!(error = %chain(&*source), "the database is not available");
+                Self::Unavailable(RETRY_AFTER)
+            }
+            other => {
+                tracing::error!(error = %chain(&other), "unexpected error");
+                Self::Internal
+            }
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Code(code) => respond::detail(StatusCode::BAD_REQUEST, code.as_str()),
+            Self::Explained(code, name, value) => {
+                respond::detail(StatusCode::BAD_REQUEST, json!({ "code": code.as_str(), name: value }))
+            }
+            Self::Unprocessable(issues) => respond::detail(StatusCode::UNPROCESSABLE_ENTITY, issues),
+            Self::BadBody(text) => respond::detail(StatusCode::BAD_REQUEST, text),
+            Self::TooLarge => {
+                let mut response = respond::detail(StatusCode::PAYLOAD_TOO_LARGE, "Content Too Large");
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+                response
+            }
+            Self::Denied(denied) => denied.into_response(),
+            Self::NotFound => respond::detail(StatusCode::NOT_FOUND, "Not Found"),
+            Self::Veto(veto) => respond::detail(veto.status, veto.detail),
+            Self::Unavailable(after) => {
+                let mut response = respond::detail(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable");
+                let seconds = HeaderValue::from(after.as_secs().max(1));
+                response.headers_mut().insert(header::RETRY_AFTER, seconds);
+                response
+            }
+            Self::Internal => respond::internal_error(),
+        }
+    }
+}
+
+/// An error with its sources, for the log.
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        source = error.source();
+    }
+    text
+}

@@ -1,0 +1,239 @@
+//! The handle of an application: manager, backends, settings, and the routers over them.
+
+use std::{ops::Deref, sync::Arc, time::Duration};
+
+use axum_users_core::{Clock, PasswordPolicy, PasswordPool, UserDatabase, UserHooks, UserManagerBuilder};
+
+use crate::{AuthBackend, UserManager, UserProfile, body::BODY_LIMIT};
+
+/// User management of one kind of user: manager, backends, routers. A cheap handle, part of the application's state.
+///
+/// ```
+/// use std::time::Duration;
+/// use axum::{Router, extract::FromRef};
+/// use axum_users::{AuthBackend, BearerTransport, JwtStrategy, Users, memory::MemoryStore};
+///
+/// #[derive(Clone, FromRef)]
+/// struct App {
+///     users: Users<()>,
+/// }
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let secret = b"w7Pj2mQ9sVbX4nRtZ1cYkL8dFhG3aE6u"; // from the environment, in earnest
+/// let users = Users::<()>::builder(MemoryStore::new())
+///     .backend(AuthBackend::new(
+///         "jwt",
+///         BearerTransport::new("auth/jwt/login"),
+///         JwtStrategy::new(secret, Duration::from_secs(3600))?,
+///     ))
+///     .build()?;
+/// let app: Router = Router::new().merge(users.router()).with_state(App { users });
+/// # Ok(()) }
+/// ```
+pub struct Users<P: UserProfile>(Arc<Inner<P>>);
+
+impl<P: UserProfile> Clone for Users<P> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+struct Inner<P: UserProfile> {
+    manager: UserManager<P>,
+    backends: Vec<AuthBackend<P>>,
+    requires_verification: bool,
+    allowed_origins: Vec<String>,
+    body_limit: usize,
+    trusted_proxies: usize,
+}
+
+/// Everything that the manager can do, `users.create(…)`, `users.update(…)`, without a detour.
+impl<P: UserProfile> Deref for Users<P> {
+    type Target = UserManager<P>;
+    fn deref(&self) -> &UserManager<P> {
+        &self.0.manager
+    }
+}
+
+impl<P: UserProfile> Users<P> {
+    /// Starts with where the users are kept.
+    pub fn builder(database: impl UserDatabase<P>) -> UsersBuilder<P> {
+        UsersBuilder {
+            manager: UserManager::builder(database),
+            backends: Vec::new(),
+            requires_verification: false,
+            allowed_origins: Vec::new(),
+            body_limit: BODY_LIMIT,
+            trusted_proxies: 0,
+        }
+    }
+
+    /// The rules, for programs: create, find, change and remove users without a request.
+    #[must_use]
+    pub fn manager(&self) -> &UserManager<P> {
+        &self.0.manager
+    }
+
+    /// The backends, in the order in which a request is tried.
+    #[must_use]
+    pub fn backends(&self) -> &[AuthBackend<P>] {
+        &self.0.backends
+    }
+
+    /// The backend of this name.
+    #[must_use]
+    pub fn backend(&self, name: &str) -> Option<&AuthBackend<P>> {
+        self.backends().iter().find(|backend| backend.name() == name)
+    }
+
+    pub(crate) fn requires_verification(&self) -> bool {
+        self.0.requires_verification
+    }
+
+    pub(crate) fn allowed_origins(&self) -> &[String] {
+        &self.0.allowed_origins
+    }
+
+    pub(crate) fn body_limit(&self) -> usize {
+        self.0.body_limit
+    }
+
+    pub(crate) fn trusted_proxies(&self) -> usize {
+        self.0.trusted_proxies
+    }
+}
+
+/// Builds [`Users`].
+#[must_use]
+pub struct UsersBuilder<P: UserProfile> {
+    manager: UserManagerBuilder<P>,
+    backends: Vec<AuthBackend<P>>,
+    requires_verification: bool,
+    allowed_origins: Vec<String>,
+    body_limit: usize,
+    trusted_proxies: usize,
+}
+
+impl<P: UserProfile> UsersBuilder<P> {
+    /// Adds a backend; requests are tried in this order.
+    pub fn backend(mut self, backend: AuthBackend<P>) -> Self {
+        self.backends.push(backend);
+        self
+    }
+
+    /// The application's hooks. Default: none.
+    pub fn hooks(mut self, hooks: impl UserHooks<P>) -> Self {
+        self.manager = self.manager.hooks(hooks);
+        self
+    }
+
+    /// Where passwords are hashed. Default: Argon2id on as many threads as there are cores.
+    pub fn passwords(mut self, passwords: PasswordPool) -> Self {
+        self.manager = self.manager.passwords(passwords);
+        self
+    }
+
+    /// Which passwords may be set. Default: 8 to 1024 characters, not a common one, not the address.
+    pub fn password_policy(mut self, policy: PasswordPolicy) -> Self {
+        self.manager = self.manager.password_policy(policy);
+        self
+    }
+
+    /// Where the time comes from. Default: the system.
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.manager = self.manager.clock(clock);
+        self
+    }
+
+    /// Whether the auth and users routes let verified users only pass. Default: false.
+    pub fn requires_verification(mut self, required: bool) -> Self {
+        self.requires_verification = required;
+        self
+    }
+
+    /// Whether the last active superuser stays one. Default: true.
+    pub fn keep_last_superuser(mut self, keep: bool) -> Self {
+        self.manager = self.manager.keep_last_superuser(keep);
+        self
+    }
+
+    /// Whether other sessions live on when a password changes. Default: false.
+    ///
+    /// # Security
+    /// See [`UserManagerBuilder::danger_keep_sessions_on_password_change`].
+    pub fn danger_keep_sessions_on_password_change(mut self, keep: bool) -> Self {
+        self.manager = self.manager.danger_keep_sessions_on_password_change(keep);
+        self
+    }
+
+    /// Browser origins (`https://app.example.com`) that may write with cookies, besides our own. Default: none.
+    pub fn allowed_origins(mut self, origins: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.allowed_origins = origins.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// How many bytes a request body may have; 413 beyond. Default: 65536.
+    pub fn body_limit(mut self, bytes: usize) -> Self {
+        self.body_limit = bytes;
+        self
+    }
+
+    /// How many hops of `X-Forwarded-For`, counted from the right, are our own proxies. Default: 0, the header is ignored.
+    pub fn trusted_proxies(mut self, hops: usize) -> Self {
+        self.trusted_proxies = hops;
+        self
+    }
+
+    /// Checks everything once.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when there is no backend, when two have the same name, or when a transport's settings do not fit.
+    pub fn build(self) -> Result<Users<P>, ConfigError> {
+        if self.backends.is_empty() {
+            return Err(ConfigError::new("at least one backend is needed: nobody could log in"));
+        }
+        let mut identifiers = Vec::new();
+        for backend in &self.backends {
+            backend.transport().checked()?;
+            let identifier = identifier(backend.name());
+            if identifier.is_empty() {
+                return Err(ConfigError::new(format!("a backend's name needs a letter: {:?}", backend.name())));
+            }
+            if identifiers.contains(&identifier) {
+                return Err(ConfigError::new(format!("two backends are called {identifier:?}")));
+            }
+            identifiers.push(identifier);
+        }
+        Ok(Users(Arc::new(Inner {
+            manager: self.manager.build(),
+            backends: self.backends,
+            requires_verification: self.requires_verification,
+            allowed_origins: self.allowed_origins,
+            body_limit: self.body_limit,
+            trusted_proxies: self.trusted_proxies,
+        })))
+    }
+}
+
+/// A setting that cannot be used; the message says what to change and never holds a secret.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ConfigError(String);
+
+impl ConfigError {
+    /// With a message for the person who configures.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self(message.into())
+    }
+}
+
+/// What a backend's name is as an identifier: two that become equal cannot be told apart.
+fn identifier(name: &str) -> String {
+    name.chars()
+        .filter(|c| c.is_ascii_alphanumeric() || *c == '_')
+        .skip_while(|c| !c.is_ascii_alphabetic())
+        .collect()
+}
+
+/// How long a client waits before it asks again, when nothing better is known.
+pub(crate) const RETRY_AFTER: Duration = Duration::from_secs(1);
