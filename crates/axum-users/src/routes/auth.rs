@@ -1,0 +1,93 @@
+//! `POST /login` and `POST /logout` of one backend.
+
+use axum::{
+    Router,
+    extract::{Request, State},
+    response::{IntoResponse, Response},
+    routing::post,
+};
+
+use super::{at, finish, uninterrupted};
+use crate::{
+    Secret, UserProfile, Users,
+    backend::AuthBackend,
+    body::{self, Form},
+    error::ApiError,
+    extract::current,
+    guard::{Anyone, Denied},
+    origin,
+};
+
+/// The users, and the backend whose routes these are.
+type OfBackend<P> = (Users<P>, AuthBackend<P>);
+
+pub(super) fn router<P: UserProfile, S: Clone + Send + Sync + 'static>(
+    users: Users<P>,
+    backend: AuthBackend<P>,
+) -> Router<S> {
+    let router = at(Router::new(), "/login", "POST", post(login::<P>));
+    finish(at(router, "/logout", "POST", post(logout::<P>)), (users, backend))
+}
+
+async fn login<P: UserProfile>(
+    State((users, backend)): State<OfBackend<P>>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let (parts, bytes) = body::read(request, users.body_limit()).await?;
+    if backend.transport().is_ambient() && origin::is_foreign(&parts.headers, users.allowed_origins()) {
+        return Err(Denied::FORBIDDEN.into());
+    }
+    let form = Form::parse(&parts.headers, bytes).await?;
+    let credentials = Credentials::from_form(form)?;
+    uninterrupted(async move {
+        let info = users.request_info(&parts);
+        let required = users.requires_verification();
+        let proof = users.login(&credentials.username, credentials.password, required, Some(&info)).await?;
+        // Every authentication ends the token that was presented with it (ASVS 7.2.4).
+        if let Some(old) = users.first_session(std::iter::once(&backend), &parts.headers).await? {
+            backend.end(&old, users.manager()).await?;
+        }
+        let (mut head, body) = backend.login(&proof, users.manager()).await?.into_parts();
+        users.after_login(proof.user(), Some(&info), &mut head).await;
+        Ok(Response::from_parts(head, body))
+    })
+    .await
+}
+
+async fn logout<P: UserProfile>(
+    State((users, backend)): State<OfBackend<P>>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let (mut parts, _) = request.into_parts();
+    let session = match current::<P, Anyone>(&users, &mut parts).await? {
+        Ok(user) => user.session().clone(),
+        Err(denied) => return Err(denied.into()),
+    };
+    users.admits(&session.owner.user)?;
+    uninterrupted(async move {
+        // The token that was presented ends, whichever backend's route was called (ASVS 7.4.1).
+        session.backend.end(&session, users.manager()).await?;
+        tracing::info!(target: "axum_users::audit", event = "logout", user = %session.owner.user.id, "logged out");
+        Ok(backend.transport().logout_response().into_response())
+    })
+    .await
+}
+
+/// RFC 6749 section 4.3.2.
+struct Credentials {
+    username: String,
+    password: Secret,
+}
+
+impl Credentials {
+    fn from_form(mut form: Form) -> Result<Self, ApiError> {
+        form.optional_matching("grant_type", "^password$", |value| value == "password");
+        let username = form.required("username");
+        let password = form.required("password");
+        match (form.finish(), username, password) {
+            (Ok(()), Some(username), Some(password)) => Ok(Self { username, password: Secret::from(password) }),
+            (Err(issues), ..) => Err(ApiError::Unprocessable(issues)),
+            (Ok(()), ..) => Err(ApiError::Internal),
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! The routes. A handler parses, asks the manager once, hands the user to the backend if it logs in, and answers.
+
+mod auth;
+mod register;
+mod users;
+
+use std::{
+    future::Future,
+    net::{IpAddr, SocketAddr},
+};
+
+use axum::{Router, extract::ConnectInfo, middleware::map_response, response::Response, routing::MethodRouter};
+use axum_users_core::RequestInfo;
+use http::{HeaderValue, StatusCode, header, request::Parts};
+
+use crate::{
+    ConfigError, User, UserProfile, Users,
+    error::ApiError,
+    guard::{Active, Denied, Guard, Verified},
+    respond,
+};
+
+impl<P: UserProfile> Users<P> {
+    /// All routes at their conventional places: `/auth/<backend>/login|logout` for each backend, `/auth/register`,
+    /// `/users/me` and `/users/{id}`. The application's state need not hold anything for it.
+    pub fn router<S: Clone + Send + Sync + 'static>(&self) -> Router<S> {
+        let mut router = Router::new()
+            .nest("/auth", self.register_router())
+            .nest("/users", self.users_router());
+        for backend in self.backends() {
+            router = router.nest(&format!("/auth/{}", backend.name()), auth::router(self.clone(), backend.clone()));
+        }
+        router
+    }
+
+    /// `POST /login` and `POST /logout` of the backend of this name; the conventional place is `/auth/<backend>`.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when no backend has this name.
+    pub fn auth_router<S: Clone + Send + Sync + 'static>(&self, backend: &str) -> Result<Router<S>, ConfigError> {
+        let known = self.backend(backend).ok_or_else(|| {
+            ConfigError::new(format!("there is no backend called {backend:?}: add it with `.backend(…)`"))
+        })?;
+        Ok(auth::router(self.clone(), known.clone()))
+    }
+
+    /// `POST /register`; the conventional place is `/auth`.
+    pub fn register_router<S: Clone + Send + Sync + 'static>(&self) -> Router<S> {
+        register::router(self.clone())
+    }
+
+    /// `GET|PATCH /me` and `GET|PATCH|DELETE /{id}`; the conventional place is `/users`.
+    pub fn users_router<S: Clone + Send + Sync + 'static>(&self) -> Router<S> {
+        users::router(self.clone())
+    }
+
+    /// What hooks may know of a request.
+    pub(crate) fn request_info(&self, parts: &Parts) -> RequestInfo {
+        let text = |name: header::HeaderName| Some(parts.headers.get(name)?.to_str().ok()?.to_owned());
+        let mut info = RequestInfo::default();
+        info.user_agent = text(header::USER_AGENT);
+        info.languages = text(header::ACCEPT_LANGUAGE);
+        info.request_id = text(header::HeaderName::from_static("x-request-id"));
+        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+        info.client_address = client_address(&parts.headers, self.trusted_proxies(), peer);
+        info
+    }
+
+    /// Whether a user may use the routes of a logged-in person.
+    pub(crate) fn admits(&self, user: &User<P>) -> Result<(), Denied> {
+        if self.requires_verification() { Verified::check(user) } else { Active::check(user) }
+    }
+}
+
+/// The client's address: the hop that the outermost of our own proxies saw. A header that is too short or does not parse
+/// tells nothing, and the peer counts (ASVS 4.1.3).
+fn client_address(headers: &http::HeaderMap, trusted: usize, peer: Option<IpAddr>) -> Option<IpAddr> {
+    if trusted == 0 {
+        return peer;
+    }
+    let hops = headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
+    let hops: Vec<&str> = hops.flat_map(|value| value.split(',')).map(str::trim).collect();
+    let index = hops.len().checked_sub(trusted);
+    index.and_then(|index| hops.get(index)?.parse().ok()).or(peer)
+}
+
+/// Serves a path with and without a slash at the end. `allow` names the methods for 405.
+fn at<S: Clone + Send + Sync + 'static>(
+    router: Router<S>,
+    path: &str,
+    allow: &'static str,
+    methods: MethodRouter<S>,
+) -> Router<S> {
+    let not_allowed = move || async move {
+        let mut response = respond::detail(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed");
+        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
+        response
+    };
+    // `get` would answer HEAD too.
+    let methods = if allow.contains("GET") { methods.head(not_allowed) } else { methods };
+    let methods = methods.fallback(not_allowed);
+    router.route(path, methods.clone()).route(&format!("{path}/"), methods)
+}
+
+/// The state goes in, the headers of all our answers go on.
+fn finish<S: Clone + Send + Sync + 'static, T: Clone + Send + Sync + 'static>(router: Router<S>, state: S) -> Router<T> {
+    router.layer(map_response(respond::with_safe_headers)).with_state(state)
+}
+
+/// Runs to its end though the client hangs up, so that what follows a write happens; a panic is one 500 (ASVS 16.5.4).
+async fn uninterrupted(
+    work: impl Future<Output = Result<Response, ApiError>> + Send + 'static,
+) -> Result<Response, ApiError> {
+    tokio::spawn(work).await.unwrap_or_else(|error| {
+        tracing::error!(%error, "a handler panicked");
+        Err(ApiError::Internal)
+    })
+}

@@ -1,0 +1,145 @@
+//! `GET|PATCH /me` and `GET|PATCH|DELETE /{id}`.
+
+use axum::{
+    Router,
+    extract::{Path, Request, State, rejection::PathRejection},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use axum_users_core::UserId;
+use http::{StatusCode, request::Parts};
+use serde_json::Value;
+
+use super::{at, finish, uninterrupted};
+use crate::{
+    Error, Fields, User, UserProfile, UserRead, Users,
+    authenticator::Session,
+    body::{self, JsonBody},
+    error::{ApiError, ErrorCode},
+    extract::current,
+    guard::{Anyone, Denied},
+    respond,
+    schemas::user_update,
+};
+
+/// The text of the path; one that is not UTF-8 is the id of nobody.
+type PathId = Result<Path<String>, PathRejection>;
+
+pub(super) fn router<P: UserProfile, S: Clone + Send + Sync + 'static>(users: Users<P>) -> Router<S> {
+    let router = at(Router::new(), "/me", "GET, PATCH, DELETE", get(me::<P>).patch(patch_me::<P>).delete(delete_me::<P>));
+    let by_id = get(user::<P>).patch(patch_user::<P>).delete(delete_user::<P>);
+    finish(at(router, "/{id}", "GET, PATCH, DELETE", by_id), users)
+}
+
+async fn me<P: UserProfile>(State(users): State<Users<P>>, request: Request) -> Result<Response, ApiError> {
+    let (mut parts, _) = request.into_parts();
+    let session = person(&users, &mut parts).await?;
+    Ok(read(session.owner.user))
+}
+
+async fn patch_me<P: UserProfile>(State(users): State<Users<P>>, request: Request) -> Result<Response, ApiError> {
+    let (mut parts, bytes) = body::read(request, users.body_limit()).await?;
+    let body = JsonBody::parse(&parts.headers, &bytes)?;
+    let session = person(&users, &mut parts).await?;
+    let user = session.owner.user.clone();
+    update(users, parts, session, user, body, Fields::Safe).await
+}
+
+async fn user<P: UserProfile>(
+    State(users): State<Users<P>>,
+    id: PathId,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let (mut parts, _) = request.into_parts();
+    superuser(&users, &mut parts).await?;
+    Ok(read(find(&users, id).await?))
+}
+
+async fn patch_user<P: UserProfile>(
+    State(users): State<Users<P>>,
+    id: PathId,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let (mut parts, bytes) = body::read(request, users.body_limit()).await?;
+    let body = JsonBody::parse(&parts.headers, &bytes)?;
+    let session = superuser(&users, &mut parts).await?;
+    let user = find(&users, id).await?;
+    update(users, parts, session, user, body, Fields::All).await
+}
+
+async fn delete_user<P: UserProfile>(
+    State(users): State<Users<P>>,
+    id: PathId,
+    request: Request,
+) -> Result<Response, ApiError> {
+    delete(users, id, request).await
+}
+
+/// `me` is an id like any other here: there is no route to delete oneself.
+async fn delete_me<P: UserProfile>(State(users): State<Users<P>>, request: Request) -> Result<Response, ApiError> {
+    delete(users, Ok(Path("me".into())), request).await
+}
+
+async fn delete<P: UserProfile>(users: Users<P>, id: PathId, request: Request) -> Result<Response, ApiError> {
+    let (mut parts, _) = request.into_parts();
+    superuser(&users, &mut parts).await?;
+    let user = find(&users, id).await?;
+    uninterrupted(async move {
+        let info = users.request_info(&parts);
+        users.manager().delete(&user, Some(&info)).await?;
+        Ok(StatusCode::NO_CONTENT.into_response())
+    })
+    .await
+}
+
+async fn update<P: UserProfile>(
+    users: Users<P>,
+    parts: Parts,
+    session: Session<P>,
+    user: User<P>,
+    body: JsonBody,
+    fields: Fields,
+) -> Result<Response, ApiError> {
+    let update = user_update::<P>(body)?;
+    uninterrupted(async move {
+        let info = users.request_info(&parts);
+        let updated = users
+            .manager()
+            .update(&user, update, fields, Some(&session.acting()), Some(&info))
+            .await
+            .map_err(|error| match error {
+                Error::UserAlreadyExists => ApiError::Code(ErrorCode::UpdateUserEmailAlreadyExists),
+                Error::ValueAlreadyExists(field) => {
+                    ApiError::Explained(ErrorCode::UpdateUserValueAlreadyExists, "field", Value::from(field))
+                }
+                Error::InvalidPassword(invalid) => {
+                    ApiError::Explained(ErrorCode::UpdateUserInvalidPassword, "reason", invalid.reason().clone())
+                }
+                other => other.into(),
+            })?;
+        Ok(read(updated))
+    })
+    .await
+}
+
+/// The session of a person who may use these routes.
+async fn person<P: UserProfile>(users: &Users<P>, parts: &mut Parts) -> Result<Session<P>, ApiError> {
+    let session = current::<P, Anyone>(users, parts).await?.map(|user| user.session().clone())?;
+    users.admits(&session.owner.user)?;
+    Ok(session)
+}
+
+/// The session of a superuser; others learn nothing about any id (ASVS 8.2.2).
+async fn superuser<P: UserProfile>(users: &Users<P>, parts: &mut Parts) -> Result<Session<P>, ApiError> {
+    let session = person(users, parts).await?;
+    if session.owner.user.is_superuser { Ok(session) } else { Err(Denied::FORBIDDEN.into()) }
+}
+
+async fn find<P: UserProfile>(users: &Users<P>, id: PathId) -> Result<User<P>, ApiError> {
+    let id = id.ok().and_then(|Path(id)| P::Id::parse(&id)).ok_or(ApiError::NotFound)?;
+    users.get(&id).await?.ok_or(ApiError::NotFound)
+}
+
+fn read<P: UserProfile>(user: User<P>) -> Response {
+    respond::json(StatusCode::OK, &UserRead::from(user))
+}
