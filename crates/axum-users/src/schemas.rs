@@ -1,9 +1,9 @@
 //! What requests and answers look like: the five fields of every user and the application's own.
 
-use axum_users_core::{Body, Email, FromBody, ProfileRead, Property, Secret, UserCreate, UserUpdate};
+use axum_users_core::{Email, FromBody, ProfileRead, UserCreate, UserUpdate};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
-use crate::{User, UserProfile};
+use crate::{User, UserProfile, body::JsonBody, error::ApiError};
 
 /// A user as an answer shows it: `id`, `email`, `is_active`, `is_superuser`, `is_verified`, then the application's own.
 ///
@@ -48,4 +48,50 @@ impl<P: UserProfile> Serialize for UserRead<P> {
         self.profile.serialize_members(&mut map)?;
         map.end()
     }
+}
+
+/// What a registration asks for.
+pub(crate) fn user_create<P: UserProfile>(body: JsonBody) -> Result<UserCreate<P>, ApiError> {
+    let mut body = body.into_body()?;
+    let email = body.email("email");
+    let password = body.password("password");
+    let is_active = body.flag("is_active");
+    let is_superuser = body.flag("is_superuser");
+    let is_verified = body.flag("is_verified");
+    let profile = P::Create::from_body(&mut body);
+    body.finish().map_err(ApiError::Unprocessable)?;
+    let create = || {
+        Some(UserCreate {
+            email: email?,
+            password: password?,
+            is_active: is_active?,
+            is_superuser: is_superuser?,
+            is_verified: is_verified?,
+            profile: profile?.into(),
+        })
+    };
+    create().ok_or(ApiError::Internal)
+}
+
+/// What an update asks for.
+pub(crate) fn user_update<P: UserProfile>(body: JsonBody) -> Result<UserUpdate<P>, ApiError> {
+    let mut body = body.into_body()?;
+    let password = body.update_password("password");
+    let email = body.update_email("email");
+    let is_active = body.update_flag("is_active");
+    let is_superuser = body.update_flag("is_superuser");
+    let is_verified = body.update_flag("is_verified");
+    let profile = P::Update::from_body(&mut body);
+    body.finish().map_err(ApiError::Unprocessable)?;
+    let update = || {
+        Some(UserUpdate {
+            password: password?,
+            email: email?,
+            is_active: is_active?,
+            is_superuser: is_superuser?,
+            is_verified: is_verified?,
+            profile: profile?,
+        })
+    };
+    update().ok_or(ApiError::Internal)
 }
