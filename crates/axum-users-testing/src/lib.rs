@@ -1,1 +1,22 @@
-//! Placeholder.
+//! Suites that say whether an adapter of axum-users does what the rules rely on; for our own adapters and for yours.
+//!
+//! ```
+//! # #[tokio::main] async fn main() {
+//! use axum_users_core::memory::MemoryStore;
+//! use axum_users_testing::{Sample, access_token_database, user_database};
+//!
+//! // Each call of the closure makes an empty store.
+//! user_database::<Sample, _>(async || MemoryStore::new()).await;
+//! access_token_database::<Sample, _>(async || MemoryStore::new()).await;
+//! # }
+//! ```
+//!
+//! A failing check panics with what it expected. Stores of integer ids are tested with [`CountedSample`].
+
+mod sample;
+mod tokens;
+mod users;
+
+pub use sample::{CountedSample, Sample, SampleProfile, Tier};
+pub use tokens::access_token_database;
+pub use users::{races, user_database};
