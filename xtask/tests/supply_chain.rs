@@ -1,5 +1,7 @@
 //! What the repository promises about its own make-up. The rest needs tools of its own: `cargo xtask audit`.
 
+#![expect(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
+
 use std::{
     fs,
     path::{Path, PathBuf},
