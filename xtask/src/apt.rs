@@ -27,7 +27,7 @@ pub(crate) fn install(package: &str, present: impl Fn() -> bool) -> Result<()> {
         return Ok(());
     }
     say(format_args!("installing {package}"));
-    let _guard = StartGuard::new()?;
+    let _guard = StartGuard::new(Path::new("/usr/sbin/policy-rc.d"))?;
     // Lists that cannot be refreshed matter only if the installation fails.
     let update = apt_get(&["update"])?;
     let install = apt_get(&["install", "-y", "--no-install-recommends", package])?;
@@ -56,33 +56,55 @@ fn text(output: &Output) -> String {
 }
 
 /// Keeps the packages from starting their own system services while it lives.
-struct StartGuard {
-    ours: bool,
+struct StartGuard<'a> {
+    /// To be removed at the end.
+    ours: Option<&'a Path>,
 }
 
-impl StartGuard {
-    const FILE: &str = "/usr/sbin/policy-rc.d";
-    const TEXT: &str =
+impl<'a> StartGuard<'a> {
+    const TEXT: &'static str =
         "#!/bin/sh\n# Written by `cargo xtask` for the time of an installation; may be removed.\nexit 101\n";
 
-    fn new() -> Result<Self> {
-        let path = Path::new(Self::FILE);
+    fn new(path: &'a Path) -> Result<Self> {
         match OpenOptions::new().write(true).create_new(true).mode(0o755).open(path) {
             Ok(mut file) => {
                 file.write_all(Self::TEXT.as_bytes())?;
-                Ok(Self { ours: true })
+                Ok(Self { ours: Some(path) })
             }
             // The machine's own rule stands; one that a killed run of ours has left is taken over.
-            Err(_) if path.exists() => Ok(Self { ours: fs::read(path)? == Self::TEXT.as_bytes() }),
-            Err(error) => Err(error).context("cannot write /usr/sbin/policy-rc.d"),
+            Err(_) if path.exists() => Ok(Self { ours: (fs::read(path)? == Self::TEXT.as_bytes()).then_some(path) }),
+            Err(error) => Err(error).with_context(|| format!("cannot write {}", path.display())),
         }
     }
 }
 
-impl Drop for StartGuard {
+impl Drop for StartGuard<'_> {
     fn drop(&mut self) {
-        if self.ours {
-            let _ = fs::remove_file(Self::FILE);
+        if let Some(path) = self.ours {
+            let _ = fs::remove_file(path);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{env, os::unix::fs::PermissionsExt};
+
+    use super::*;
+
+    #[test]
+    fn the_guard_removes_its_own_rule_and_leaves_the_machines() {
+        let path = env::temp_dir().join(format!("xtask-test-policy-{}", std::process::id()));
+
+        let guard = StartGuard::new(&path).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o111, 0o111);
+        std::mem::forget(guard); // as if killed
+        drop(StartGuard::new(&path).unwrap());
+        assert!(!path.exists());
+
+        fs::write(&path, "#!/bin/sh\nexit 0\n").unwrap();
+        drop(StartGuard::new(&path).unwrap());
+        assert!(path.exists());
+        fs::remove_file(path).unwrap();
     }
 }
