@@ -54,7 +54,7 @@ pub(crate) struct Services {
     running: Vec<Running>,
     interrupt: Interrupt,
     /// After `running`, for fields are dropped in this order.
-    _folder: Folder,
+    folder: Folder,
 }
 
 impl Services {
@@ -67,9 +67,9 @@ impl Services {
     fn start(kinds: impl Iterator<Item = &'static Kind>, interrupt: &Interrupt) -> Result<Self> {
         Folder::sweep();
         let folder = Folder::new()?;
-        let mut services = Self { running: Vec::new(), interrupt: interrupt.clone(), _folder: folder };
+        let mut services = Self { running: Vec::new(), interrupt: interrupt.clone(), folder };
         for kind in kinds {
-            let home = Home::new(services._folder.path(), kind.name, interrupt)?;
+            let home = Home::new(services.folder.path(), kind.name, interrupt)?;
             services.running.push(Running::start(kind, home)?);
         }
         Ok(services)
