@@ -1,2 +1,56 @@
-//! Placeholder.
-fn main() {}
+//! The commands of this repository: `cargo xtask <command>`.
+//!
+//! One file per command; each command is a function `run` that takes what it needs and returns a `Result`.
+
+mod apt;
+mod audit;
+mod process;
+mod services;
+mod test;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser;
+
+use process::{Interrupt, Interrupted, say};
+
+/// Everything a contributor or the CI runs, beyond plain cargo.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+enum Command {
+    /// Start PostgreSQL and MariaDB for tests, print their URLs, and take them down when interrupted
+    Services,
+    /// Run every check of this repository against real databases
+    Test {
+        /// Only the tests: no formatting, lints or documentation
+        #[arg(long)]
+        quick: bool,
+    },
+    /// Check licences, banned crates, advisories and feature combinations
+    Audit {
+        /// Install the tools that are missing (some minutes of compilation)
+        #[arg(long)]
+        install: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    match dispatch(Command::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(format_args!("error: {error:#}"));
+            // The shells' convention: 128 plus the signal.
+            ExitCode::from(error.downcast_ref().map_or(1, |Interrupted { signal }| 128 + signal))
+        }
+    }
+}
+
+fn dispatch(command: Command) -> Result<()> {
+    let interrupt = Interrupt::listen()?;
+    match command {
+        Command::Services => services::run(&interrupt),
+        Command::Test { quick } => test::run(quick, &interrupt),
+        Command::Audit { install } => audit::run(install, &interrupt),
+    }
+}

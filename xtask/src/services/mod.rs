@@ -1,0 +1,178 @@
+//! `cargo xtask services`: real database servers for the tests, each in a throw-away folder on a free loopback port.
+//!
+//! To add a service, write a file with a [`Kind`] beside `postgres.rs` and name it in [`KINDS`].
+
+mod folder;
+mod home;
+mod mariadb;
+mod postgres;
+
+use std::{
+    env,
+    io::{self, Write},
+    process::Child,
+    sync::mpsc::{self, Receiver, RecvTimeoutError, Sender},
+    thread::{self, JoinHandle},
+    time::Instant,
+};
+
+use anyhow::{Context, Result, anyhow, bail};
+use rustix::process::Signal;
+
+use crate::process::{self, Interrupt, POLL, say};
+use folder::Folder;
+use home::Home;
+
+const KINDS: &[Kind] = &[postgres::POSTGRES, mariadb::MARIADB];
+
+/// What kind of server, and how to start it.
+struct Kind {
+    name: &'static str,
+    /// The environment variable by which tests find it, and by which a server that runs already can be named.
+    variable: &'static str,
+    /// Starts it in its folder; returns when it takes connections.
+    start: fn(&Home) -> Result<Server>,
+}
+
+/// Starts all services, prints their URLs as shell commands, and waits for the interrupt.
+pub(crate) fn run(interrupt: &Interrupt) -> Result<()> {
+    let mut services = Services::start(KINDS.iter(), interrupt)?;
+    for (variable, url) in services.ready()? {
+        // A closed pipe is no reason to stop: the databases are what was asked for.
+        let _ = writeln!(io::stdout(), "export {variable}='{url}'");
+    }
+    say(format_args!("all services are up; Ctrl-C takes them down"));
+    while interrupt.check().is_ok() {
+        services.check()?;
+        thread::sleep(POLL);
+    }
+    Ok(())
+}
+
+/// Running services. Dropping this takes them down and removes their files, whatever the reason.
+pub(crate) struct Services {
+    running: Vec<Running>,
+    interrupt: Interrupt,
+    /// After `running`, for fields are dropped in this order.
+    folder: Folder,
+}
+
+impl Services {
+    /// Begins to start, side by side, the services that the environment does not name yet. Does not wait for them.
+    pub(crate) fn start_missing(interrupt: &Interrupt) -> Result<Self> {
+        let missing = |kind: &&Kind| env::var_os(kind.variable).is_none_or(|url| url.is_empty());
+        Self::start(KINDS.iter().filter(missing), interrupt)
+    }
+
+    fn start(kinds: impl Iterator<Item = &'static Kind>, interrupt: &Interrupt) -> Result<Self> {
+        Folder::sweep();
+        let folder = Folder::new()?;
+        let mut services = Self { running: Vec::new(), interrupt: interrupt.clone(), folder };
+        for kind in kinds {
+            let home = Home::new(services.folder.path(), kind.name, interrupt)?;
+            services.running.push(Running::start(kind, home)?);
+        }
+        Ok(services)
+    }
+
+    /// Waits until all of them take connections; gives for each the variable and the URL.
+    ///
+    /// # Errors
+    /// The first service that could not be had, with the end of its log.
+    pub(crate) fn ready(&mut self) -> Result<Vec<(&'static str, String)>> {
+        self.running.iter_mut().map(|running| Ok((running.kind.variable, running.url(&self.interrupt)?))).collect()
+    }
+
+    /// An error if one of them has ended by itself.
+    pub(crate) fn check(&mut self) -> Result<()> {
+        self.running.iter_mut().filter(|running| running.has_ended()).try_for_each(Running::join)
+    }
+}
+
+/// A service and the thread that it lives and dies with.
+///
+/// The thread must outlive the server: the kernel kills a server of ours when the thread that started it ends.
+struct Running {
+    kind: &'static Kind,
+    url: Receiver<String>,
+    /// Dropped to stop the service.
+    stop: Option<Sender<()>>,
+    thread: Option<JoinHandle<Result<()>>>,
+}
+
+impl Running {
+    fn start(kind: &'static Kind, home: Home) -> Result<Self> {
+        let (stop, stopped) = mpsc::channel();
+        let (started, url) = mpsc::channel();
+        let live = move || live(kind, &home, &started, &stopped);
+        let thread = thread::Builder::new().name(kind.name.to_owned()).spawn(live)?;
+        Ok(Self { kind, url, stop: Some(stop), thread: Some(thread) })
+    }
+
+    fn url(&mut self, interrupt: &Interrupt) -> Result<String> {
+        loop {
+            interrupt.check()?;
+            match self.url.recv_timeout(POLL) {
+                Ok(url) => return Ok(url),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => {
+                    self.join()?;
+                    bail!("{} went away", self.kind.name);
+                }
+            }
+        }
+    }
+
+    fn has_ended(&self) -> bool {
+        self.thread.as_ref().is_some_and(JoinHandle::is_finished)
+    }
+
+    fn join(&mut self) -> Result<()> {
+        match self.thread.take().map(JoinHandle::join) {
+            Some(Ok(result)) => result,
+            Some(Err(_)) => Err(anyhow!("the thread of {} panicked", self.kind.name)),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop = None;
+        if let Err(error) = self.join() {
+            say(format_args!("{error:#}"));
+        }
+    }
+}
+
+/// The life of a service, from installation to its end.
+fn live(kind: &Kind, home: &Home, started: &Sender<String>, stopped: &Receiver<()>) -> Result<()> {
+    let began = Instant::now();
+    let mut server = (kind.start)(home).with_context(|| format!("{} cannot be had", kind.name))?;
+    say(format_args!("{} is up after {:.1} s", kind.name, began.elapsed().as_secs_f64()));
+    let _ = started.send(server.url.clone());
+    while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(POLL) {
+        if let Some(status) = server.process.try_wait()? {
+            bail!("{} ended by itself ({status})\n{}", kind.name, home.log_tail());
+        }
+    }
+    drop(server);
+    say(format_args!("{} is down", kind.name));
+    Ok(())
+}
+
+/// A server process; dropping it ends the process and waits for that.
+struct Server {
+    process: Child,
+    /// The signal that makes it shut down without waiting for its clients.
+    stop_with: Signal,
+    url: String,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Err(error) = process::stop(&mut self.process, self.stop_with) {
+            say(format_args!("cannot stop a service: {error:#}"));
+        }
+    }
+}
