@@ -1,0 +1,6 @@
+//! The tests of the core, one module a subject, in one binary.
+
+#[path = "core/email.rs"]
+mod email;
+#[path = "core/vectors.rs"]
+mod vectors;
