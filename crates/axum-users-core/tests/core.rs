@@ -2,5 +2,7 @@
 
 #[path = "core/email.rs"]
 mod email;
+#[path = "core/json.rs"]
+mod json;
 #[path = "core/vectors.rs"]
 mod vectors;
