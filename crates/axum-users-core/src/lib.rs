@@ -1,7 +1,62 @@
-//! The rules of axum-users.
+//! The rules of axum-users: users, passwords, tokens, and the traits of what stores them.
+//!
+//! Applications use the crate `axum-users`, which re-exports this one. Authors of adapters depend on this crate alone: it
+//! names neither a web framework nor a driver.
 
+mod body;
+mod clock;
+mod database;
+pub mod email;
+mod erased;
+mod error;
+mod hooks;
+mod id;
+pub mod json;
+pub mod jwt;
+mod manager;
+#[cfg(feature = "memory")]
+pub mod memory;
 pub mod password;
+mod profile;
 pub mod random;
-pub mod secret;
-pub mod value;
+mod secret;
+pub mod session;
+pub mod strategy;
+mod user;
+mod value;
+
+pub use body::{Body, FromBody, Issue, Property};
+pub use clock::Clock;
+pub use database::{
+    AccessTokenDatabase, Condition, Conflict, DatabaseError, NewToken, Outcome, StoredToken, UserChange, UserDatabase,
+};
+pub use email::{Email, EmailKey, InvalidEmail};
+pub use error::Error;
+pub use hooks::{PasswordContext, RequestInfo, UserHooks, Veto};
+pub use id::UserId;
+pub use json::{JsonError, JsonInput};
+pub use manager::{Acting, Authenticated, UserManager, UserManagerBuilder};
+pub use password::{
+    Argon2Params, DefaultHasher, InvalidPassword, PasswordHash, PasswordHasher, PasswordPolicy, PasswordPool,
+    ValidatedPassword, Verification,
+};
+pub use profile::{Changes, ProfileRead, UserProfile, serialize_member};
+pub use secret::Secret;
+pub use session::{EndTokens, Mark, TokenHash};
+pub use strategy::{AnyStrategy, DatabaseStrategy, JwtStrategy, Strategy, TokenOwner};
+pub use user::{Fields, NewUser, User, UserCreate, UserUpdate};
 pub use value::{Column, ColumnValue, Json, Kind, OneOf, Row, Value, ValueError};
+
+/// For the derive macros only.
+#[doc(hidden)]
+pub mod __private {
+    pub use serde::ser::SerializeMap;
+    pub use serde_json;
+    pub use uuid::Uuid;
+
+    /// The schema of an enumeration.
+    #[must_use]
+    pub fn enumeration_schema(words: &[&str]) -> serde_json::Value {
+        serde_json::json!({ "type": "string", "enum": words })
+    }
+}

@@ -1,0 +1,8 @@
+//! The tests of the core, one module a subject, in one binary.
+
+#[path = "core/email.rs"]
+mod email;
+#[path = "core/json.rs"]
+mod json;
+#[path = "core/vectors.rs"]
+mod vectors;
