@@ -220,7 +220,7 @@ impl<P: UserProfile> Tables<P> {
 
     fn holds(&self, user: &User<P>, condition: &Condition) -> bool {
         match condition {
-            Condition::HashIs(hash) => user.hashed_password == *hash,
+            Condition::HashIs(hash) => user.hashed_password.as_str() == hash.as_str(),
             Condition::EmailIs(email) => user.email == *email,
             Condition::AnotherSuperuserRemains => {
                 let counts = |user: &User<P>| user.is_superuser && user.is_active;

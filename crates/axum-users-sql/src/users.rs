@@ -162,7 +162,7 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
         let user = self.user(row)?;
         for condition in only_if {
             let holds = match condition {
-                Condition::HashIs(hash) => user.hashed_password == *hash,
+                Condition::HashIs(hash) => user.hashed_password.as_str() == hash.as_str(),
                 Condition::EmailIs(email) => user.email == *email,
                 Condition::AnotherSuperuserRemains if !(user.is_superuser && user.is_active) => true,
                 Condition::AnotherSuperuserRemains => {
@@ -245,7 +245,7 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
         })?;
         let new = NewUser {
             id: None,
-            email: Email::from_stored(read(row, at::EMAIL).map_err(|e: DatabaseError| e)?),
+            email: Email::from_stored(read::<String, E>(row, at::EMAIL)?),
             hashed_password: PasswordHash::from_stored(read::<String, E>(row, at::HASHED_PASSWORD)?),
             is_active: read::<bool, E>(row, at::IS_ACTIVE)?,
             is_superuser: read::<bool, E>(row, at::IS_SUPERUSER)?,

@@ -204,8 +204,12 @@ impl<P: UserProfile> UsersBuilder<P> {
             }
             identifiers.push(identifier);
         }
+        let manager = self
+            .manager
+            .build()
+            .map_err(|error| ConfigError::new(format!("no threads for hashing passwords: {error}")))?;
         Ok(Users(Arc::new(Inner {
-            manager: self.manager.build(),
+            manager,
             backends: self.backends,
             requires_verification: self.requires_verification,
             allowed_origins: self.allowed_origins,

@@ -29,7 +29,7 @@ pub use update::Acting;
 /// ```
 /// # use axum_users_core::{Fields, UserCreate, UserManager, Email, Secret, memory::MemoryStore};
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let users = UserManager::<()>::builder(MemoryStore::new()).build();
+/// let users = UserManager::<()>::builder(MemoryStore::new()).build()?;
 /// let email = Email::parse("King.Arthur@camelot.bt")?;
 /// let created = users.create(UserCreate::new(email, Secret::from("excalibur in the lake"), ()), Fields::All, None).await?;
 /// let found = users.get_by_email("king.arthur@CAMELOT.bt").await?;

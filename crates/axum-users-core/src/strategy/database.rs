@@ -6,6 +6,7 @@ use time::OffsetDateTime;
 
 use super::{Strategy, TokenOwner};
 use crate::{
+    clock::Clock,
     database::{AccessTokenDatabase, NewToken},
     erased::DynAccessTokenDatabase,
     error::Error,
@@ -45,6 +46,20 @@ impl<P: UserProfile> DatabaseStrategy<P> {
     pub fn shared_with_fastapi_users(mut self, shared: bool) -> Self {
         self.shared = shared;
         self
+    }
+
+    /// Removes at most `limit` tokens whose lifetime is over; answers how many. They do not count anyway.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn delete_expired(&self, clock: &Clock, limit: u32) -> Result<u64, Error> {
+        let Some(lifetime) = self.lifetime.and_then(|lifetime| time::Duration::try_from(lifetime).ok()) else {
+            return Ok(0);
+        };
+        match clock.now().checked_sub(lifetime) {
+            Some(before) => Ok(self.tokens.delete_expired(before, limit).await?),
+            None => Ok(0),
+        }
     }
 
     /// What a token may be stored as.

@@ -20,8 +20,10 @@ pub(crate) trait Engine: Database {
     const FOR_UPDATE: &'static str;
     /// Whether an inserted row can be returned.
     const RETURNING: bool;
-    /// Its name, for messages.
-    const NAME: &'static str;
+    /// The type of an id that the database counts.
+    const COUNTED_ID: &'static str;
+    /// The type of a token's `created_at`.
+    const CREATED_AT: &'static str;
     /// Text that is compared to the letter, where the default of the engine is laxer.
     const EXACT_TEXT: &'static str = "";
     /// Whether `created_at` has whole seconds only.

@@ -15,7 +15,8 @@ impl Engine for MySql {
     const BEGIN: &'static str = "BEGIN";
     const FOR_UPDATE: &'static str = " FOR UPDATE";
     const RETURNING: bool = false;
-    const NAME: &'static str = "MySQL";
+    const COUNTED_ID: &'static str = "INTEGER NOT NULL AUTO_INCREMENT";
+    const CREATED_AT: &'static str = "TIMESTAMP";
     const EXACT_TEXT: &'static str = " CHARACTER SET utf8mb4 COLLATE utf8mb4_bin";
     const MARKS_REFER: bool = false;
     const WHOLE_SECONDS: bool = true;

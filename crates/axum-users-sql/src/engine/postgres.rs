@@ -18,7 +18,8 @@ impl Engine for Postgres {
     const BEGIN: &'static str = "BEGIN";
     const FOR_UPDATE: &'static str = " FOR UPDATE";
     const RETURNING: bool = true;
-    const NAME: &'static str = "PostgreSQL";
+    const COUNTED_ID: &'static str = "SERIAL NOT NULL";
+    const CREATED_AT: &'static str = "TIMESTAMP WITH TIME ZONE";
 
     fn quote(name: &str) -> String {
         format!("\"{}\"", name.replace('"', "\"\""))

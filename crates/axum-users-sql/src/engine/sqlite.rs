@@ -27,7 +27,8 @@ impl Engine for Sqlite {
     const BEGIN: &'static str = "BEGIN IMMEDIATE";
     const FOR_UPDATE: &'static str = "";
     const RETURNING: bool = true;
-    const NAME: &'static str = "SQLite";
+    const COUNTED_ID: &'static str = "INTEGER NOT NULL";
+    const CREATED_AT: &'static str = "TIMESTAMP";
 
     fn quote(name: &str) -> String {
         format!("\"{}\"", name.replace('"', "\"\""))
