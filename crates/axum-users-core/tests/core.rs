@@ -1,5 +1,7 @@
 //! The tests of the core, one module a subject, in one binary.
 
+#[path = "core/body.rs"]
+mod body;
 #[path = "core/email.rs"]
 mod email;
 #[path = "core/json.rs"]
