@@ -4,6 +4,8 @@
 mod body;
 #[path = "core/email.rs"]
 mod email;
+#[path = "core/id.rs"]
+mod id;
 #[path = "core/json.rs"]
 mod json;
 #[path = "core/vectors.rs"]
