@@ -2,6 +2,8 @@
 
 #[path = "core/body.rs"]
 mod body;
+#[path = "core/columns.rs"]
+mod columns;
 #[path = "core/email.rs"]
 mod email;
 #[path = "core/id.rs"]
