@@ -225,7 +225,7 @@ fn read_struct(names: &Names<'_>, fields: &[Own]) -> TokenStream {
                 ::std::result::Result::Ok(())
             }
             fn properties() -> ::std::vec::Vec<#krate::Property> {
-                ::std::vec![#(#krate::Property::read::<#types>(#keys)),*]
+                ::std::vec![#(#krate::Property::required::<#types>(#keys)),*]
             }
         }
     }
@@ -240,15 +240,18 @@ fn create_struct(names: &Names<'_>, fields: &[Own]) -> TokenStream {
         let ty = &field.ty;
         match &field.default {
             Some(default) => quote! {
-                body.optional::<#ty>(#key).map(|value| value.unwrap_or_else(|| #default))
+                body.optional::<#ty>(#key, || #default)
             },
             None => quote! { body.column::<#ty>(#key) },
         }
     });
     let properties = taken.iter().zip(&keys).map(|(field, key)| {
         let ty = &field.ty;
-        let required = field.default.is_none();
-        quote! { #krate::Property::create::<#ty>(#key, #required) }
+        if field.default.is_some() {
+            quote! { #krate::Property::optional::<#ty>(#key) }
+        } else {
+            quote! { #krate::Property::column::<#ty>(#key) }
+        }
     });
     let rest = fields.iter().filter(|field| !field.writable());
     let (rest_idents, rest_defaults): (Vec<_>, Vec<_>) = rest.map(|field| (&field.ident, field.default())).unzip();

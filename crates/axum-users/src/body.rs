@@ -1,7 +1,7 @@
 //! Request bodies: read up to a limit, then as JSON or as a form, as the wire has them.
 
 use axum::{body::Body as HttpBody, extract::Request};
-use axum_users_core::{Body, BodyError, BodyValue, Issue};
+use axum_users_core::{Body, Issue, JsonError, JsonInput, Loc, json};
 use http::{HeaderMap, header, request::Parts};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
@@ -30,7 +30,7 @@ pub(crate) async fn read(request: Request, limit: usize) -> Result<(Parts, Vec<u
 #[derive(Debug)]
 pub(crate) enum JsonBody {
     Empty,
-    Value(BodyValue),
+    Value(JsonInput),
     /// Another media type: it stays text, and is no object.
     Text,
 }
@@ -44,18 +44,20 @@ impl JsonBody {
         if !is_json(headers) {
             return Ok(Self::Text);
         }
-        BodyValue::parse(bytes).map(Self::Value).map_err(|error| match error {
-            BodyError::Invalid(issue) => ApiError::Unprocessable(vec![issue]),
-            BodyError::Unreadable => ApiError::BadBody("There was an error parsing the body".into()),
+        json::parse(bytes).map(Self::Value).map_err(|error| match error {
+            JsonError::Invalid { position, message } => {
+                ApiError::Unprocessable(vec![Issue::json_invalid(position, message)])
+            }
+            _ => ApiError::BadBody("There was an error parsing the body".into()),
         })
     }
 
     /// The object whose fields are looked for.
     pub(crate) fn into_body(self) -> Result<Body, ApiError> {
         let body = match self {
-            Self::Empty => Err(Body::empty()),
+            Self::Empty => Err(Issue::missing_body()),
             Self::Value(value) => Body::new(value),
-            Self::Text => Body::new(BodyValue::Text(String::new())),
+            Self::Text => Err(Issue::not_an_object()),
         };
         body.map_err(|issue| ApiError::Unprocessable(vec![issue]))
     }
@@ -104,11 +106,11 @@ impl Form {
         match self.take(name) {
             Some(Field::Text(text)) if !text.is_empty() => Some(text),
             Some(Field::File) => {
-                self.issues.push(Issue::new("string_type", name, "Input should be a valid string"));
+                self.issues.push(not_text(name));
                 None
             }
             _ => {
-                self.issues.push(Issue::new("missing", name, "Field required"));
+                self.issues.push(Issue::missing(place(name)));
                 None
             }
         }
@@ -120,12 +122,12 @@ impl Form {
             None => {}
             Some(Field::Text(text)) if text.is_empty() || matches(&text) => {}
             Some(Field::Text(text)) => self.issues.push(
-                Issue::new("string_pattern_mismatch", name, format!("String should match pattern '{pattern}'"))
-                    .with_input(text)
-                    .with_context("pattern", pattern),
+                Issue::new("string_pattern_mismatch", place(name), format!("String should match pattern '{pattern}'"))
+                    .input(JsonInput::Text(text))
+                    .ctx("pattern", pattern),
             ),
             Some(Field::File) => {
-                self.issues.push(Issue::new("string_type", name, "Input should be a valid string"));
+                self.issues.push(not_text(name));
             }
         }
     }
@@ -138,6 +140,15 @@ impl Form {
         let index = self.fields.iter().rposition(|(it, _)| it == name)?;
         Some(self.fields.swap_remove(index).1)
     }
+}
+
+fn place(name: &'static str) -> [Loc; 2] {
+    ["body".into(), name.into()]
+}
+
+/// A file where text is asked for; its content is not echoed.
+fn not_text(name: &'static str) -> Issue {
+    Issue::new("string_type", place(name), "Input should be a valid string")
 }
 
 type Fields = Vec<(String, Field)>;

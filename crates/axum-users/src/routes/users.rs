@@ -100,7 +100,7 @@ async fn update<P: UserProfile>(
     body: JsonBody,
     fields: Fields,
 ) -> Result<Response, ApiError> {
-    let update = user_update::<P>(body)?;
+    let update = user_update::<P>(body, fields)?;
     uninterrupted(async move {
         let info = users.request_info(&parts);
         let updated = users
