@@ -102,11 +102,7 @@ pub trait UserDatabase<P: UserProfile>: Send + Sync + 'static {
     ///
     /// # Errors
     /// As [`get`](Self::get).
-    fn delete_expired_marks(
-        &self,
-        now: i64,
-        limit: u32,
-    ) -> impl Future<Output = Result<u64, DatabaseError>> + Send {
+    fn delete_expired_marks(&self, now: i64, limit: u32) -> impl Future<Output = Result<u64, DatabaseError>> + Send {
         let _ = (now, limit);
         async { Ok(0) }
     }

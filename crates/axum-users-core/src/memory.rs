@@ -230,7 +230,12 @@ impl<P: UserProfile> Tables<P> {
     }
 
     /// What the unique indexes of a database decide.
-    fn check_unique(&self, id: Option<&P::Id>, email: Option<&EmailKey>, columns: &[Value]) -> Result<(), DatabaseError> {
+    fn check_unique(
+        &self,
+        id: Option<&P::Id>,
+        email: Option<&EmailKey>,
+        columns: &[Value],
+    ) -> Result<(), DatabaseError> {
         for other in self.users.iter().filter(|user| Some(&user.id) != id) {
             if email.is_some_and(|email| email.matches(other.email.as_str())) {
                 return Err(DatabaseError::Conflict(Conflict::Email));

@@ -46,7 +46,9 @@ pub enum SchemaError {
     #[error("{0}")]
     Unexpected(String),
     /// Rows of an adopted table that stand for one mailbox.
-    #[error("{rows} addresses stand for a mailbox that another row has already, for instance {example}; they must be told apart first")]
+    #[error(
+        "{rows} addresses stand for a mailbox that another row has already, for instance {example}; they must be told apart first"
+    )]
     Collisions {
         /// How many.
         rows: i64,
@@ -240,7 +242,8 @@ fn missing_columns<P: UserProfile, E: Engine>(names: &Names, actual: &[Stored]) 
             None => statements.push(add_column::<E>(&table, own)?),
             Some(stored) if stored.nullable == own.nullable => {}
             Some(stored) => {
-                let (is, instead) = if stored.nullable { ("may be null", "an `Option`") } else { ("is never null", "no `Option`") };
+                let (is, instead) =
+                    if stored.nullable { ("may be null", "an `Option`") } else { ("is never null", "no `Option`") };
                 return Err(SchemaError::Unexpected(format!(
                     "the column `{}` of the table `{}` {is}: make `{}` in the profile {instead}, or change the column",
                     own.name, names.user_table, own.field
@@ -298,10 +301,7 @@ fn create_tokens<E: Engine>(names: &Names, id_type: &str) -> Vec<String> {
             "CREATE INDEX {} ON {table} (created_at)",
             E::quote(&format!("ix_{}_created_at", names.access_token_table))
         ),
-        format!(
-            "CREATE INDEX {} ON {table} (user_id)",
-            E::quote(&format!("ix_{}_user_id", names.access_token_table))
-        ),
+        format!("CREATE INDEX {} ON {table} (user_id)", E::quote(&format!("ix_{}_user_id", names.access_token_table))),
     ]
 }
 

@@ -107,7 +107,8 @@ async fn look_ups<P: SampleProfile>(db: impl UserDatabase<P>) {
         let found = db.get_by_email(&EmailKey::of_typed(spelling)).await.expect("an answer");
         same(&found.expect("the address in any case"), &user);
     }
-    for stranger in ["user.2@camelot.bt", "", "user.1", "%@camelot.bt", "user_1@camelot.bt", "' OR 1=1 --", "user.1@camelot.bt "]
+    for stranger in
+        ["user.2@camelot.bt", "", "user.1", "%@camelot.bt", "user_1@camelot.bt", "' OR 1=1 --", "user.1@camelot.bt "]
     {
         let found = db.get_by_email(&EmailKey::of_typed(stranger)).await.expect("an answer, whatever is asked");
         let same_mailbox = EmailKey::of_typed(stranger).matches(user.email.as_str());

@@ -3,7 +3,7 @@
 use axum_users_core::{Body, Email, Fields, FromBody, ProfileRead, UserCreate, UserUpdate};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
-use crate::{User, UserProfile, body::JsonBody, error::ApiError};
+use crate::{User, UserProfile, error::ApiError, input::JsonBody};
 
 /// A user as an answer shows it: `id`, `email`, `is_active`, `is_superuser`, `is_verified`, then the application's own.
 ///

@@ -77,10 +77,8 @@ impl<P: UserProfile> Strategy<P> for DatabaseStrategy<P> {
             let expires = self.lifetime.and_then(|lifetime| row.created_at.checked_add(lifetime.try_into().ok()?));
             let alive = self.lifetime.is_none() || expires.is_some_and(|at| at >= users.clock().now());
             let counts = admits(Some(row.created_at.unix_timestamp()), row.user.tokens_valid_after, row.mark);
-            return Ok((alive && counts).then(|| TokenOwner {
-                user: row.user,
-                expires_at: expires.map(OffsetDateTime::unix_timestamp),
-            }));
+            return Ok((alive && counts)
+                .then(|| TokenOwner { user: row.user, expires_at: expires.map(OffsetDateTime::unix_timestamp) }));
         }
         Ok(None)
     }
@@ -94,12 +92,7 @@ impl<P: UserProfile> Strategy<P> for DatabaseStrategy<P> {
         Ok(token)
     }
 
-    async fn destroy_token(
-        &self,
-        token: &str,
-        _owner: &TokenOwner<P>,
-        _users: &UserManager<P>,
-    ) -> Result<(), Error> {
+    async fn destroy_token(&self, token: &str, _owner: &TokenOwner<P>, _users: &UserManager<P>) -> Result<(), Error> {
         for stored in self.stored_forms(token) {
             self.tokens.delete(&stored).await?;
         }

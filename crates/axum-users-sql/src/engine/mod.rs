@@ -96,13 +96,9 @@ pub(crate) trait Engine: Database {
     }
 
     /// Lets one node at a time work on the schema, until the transaction ends or the connection closes.
-    fn lock_schema(
-        connection: &mut Self::Connection,
-    ) -> impl Future<Output = Result<(), sqlx::Error>> + Send;
+    fn lock_schema(connection: &mut Self::Connection) -> impl Future<Output = Result<(), sqlx::Error>> + Send;
     /// Gives the lock back, where the end of the transaction does not.
-    fn unlock_schema(
-        connection: &mut Self::Connection,
-    ) -> impl Future<Output = Result<(), sqlx::Error>> + Send;
+    fn unlock_schema(connection: &mut Self::Connection) -> impl Future<Output = Result<(), sqlx::Error>> + Send;
     /// The columns of a table as they are; empty when there is no such table.
     fn columns_of(
         connection: &mut Self::Connection,

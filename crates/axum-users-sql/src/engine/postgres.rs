@@ -144,9 +144,7 @@ impl Engine for Postgres {
         .fetch_all(connection)
         .await?;
         rows.iter()
-            .map(|row| {
-                Ok(Stored { name: row.try_get(0)?, type_name: row.try_get(1)?, nullable: row.try_get(2)? })
-            })
+            .map(|row| Ok(Stored { name: row.try_get(0)?, type_name: row.try_get(1)?, nullable: row.try_get(2)? }))
             .collect()
     }
     async fn indexes_of(connection: &mut Self::Connection, table: &str) -> Result<Vec<String>, sqlx::Error> {

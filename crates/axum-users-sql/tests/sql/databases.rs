@@ -29,13 +29,19 @@ impl Engine {
             Self::Postgres => {
                 let server = server("AXUM_USERS_TEST_POSTGRES_URL");
                 let mut connection = PgConnection::connect(&server).await.unwrap();
-                sqlx::raw_sql(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(&mut connection).await.unwrap();
+                sqlx::raw_sql(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}")))
+                    .execute(&mut connection)
+                    .await
+                    .unwrap();
                 with_database(&server, &name)
             }
             Self::MySql => {
                 let server = server("AXUM_USERS_TEST_MYSQL_URL");
                 let mut connection = MySqlConnection::connect(&server).await.unwrap();
-                sqlx::raw_sql(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(&mut connection).await.unwrap();
+                sqlx::raw_sql(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}")))
+                    .execute(&mut connection)
+                    .await
+                    .unwrap();
                 with_database(&server, &name)
             }
         }

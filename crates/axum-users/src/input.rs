@@ -15,7 +15,8 @@ const MAX_FIELDS: usize = 1000;
 /// Reads the whole body; a longer one is refused before it is buffered.
 pub(crate) async fn read(request: Request, limit: usize) -> Result<(Parts, Vec<u8>), ApiError> {
     let (parts, body) = request.into_parts();
-    let announced = parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    let announced =
+        parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|length| length > limit as u64) {
         return Err(ApiError::TooLarge);
     }
@@ -154,7 +155,8 @@ fn not_text(name: &'static str) -> Issue {
 type Fields = Vec<(String, Field)>;
 
 fn urlencoded(bytes: &[u8]) -> Result<Fields, ApiError> {
-    let fields = form_urlencoded::parse(bytes).map(|(name, value)| (name.into_owned(), Field::Text(value.into_owned())));
+    let fields =
+        form_urlencoded::parse(bytes).map(|(name, value)| (name.into_owned(), Field::Text(value.into_owned())));
     let fields: Fields = fields.take(MAX_FIELDS + 1).collect();
     limited(fields)
 }
@@ -162,8 +164,8 @@ fn urlencoded(bytes: &[u8]) -> Result<Fields, ApiError> {
 async fn multipart(headers: &HeaderMap, bytes: Vec<u8>) -> Result<Fields, ApiError> {
     let invalid = |_| ApiError::BadBody("Invalid multipart data.".into());
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let boundary = multer::parse_boundary(content_type)
-        .map_err(|_| ApiError::BadBody("Missing boundary in multipart.".into()))?;
+    let boundary =
+        multer::parse_boundary(content_type).map_err(|_| ApiError::BadBody("Missing boundary in multipart.".into()))?;
     let mut parts = multer::Multipart::new(HttpBody::from(bytes).into_data_stream(), boundary);
     let mut fields = Fields::new();
     while let Some(part) = parts.next_field().await.map_err(invalid)? {
