@@ -1,5 +1,5 @@
 //! What was recorded is what we answer, but for the differences that `docs/differences.md` lists.
-#![expect(clippy::unwrap_used, reason = "a failing step fails the test")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failing step fails the test")]
 
 #[path = "parity/application.rs"]
 mod application;

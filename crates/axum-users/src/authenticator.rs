@@ -73,8 +73,7 @@ impl<P: UserProfile> Users<P> {
     pub(crate) fn presented_token<G: Guard<P>>(&self, parts: &Parts) -> Option<Secret> {
         self.backends()
             .iter()
-            .filter(|backend| G::enabled(backend.name(), parts))
-            .next_back()
+            .rfind(|backend| G::enabled(backend.name(), parts))
             .and_then(|backend| backend.transport().read_token(&parts.headers))
     }
 }

@@ -57,7 +57,7 @@ async fn recorded_exchanges_of_counted_users() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn recorded_exchanges_where_verification_is_required() {
-    let settings = Settings { requires_verification: true, ..Settings::default() };
+    let settings = Settings { requires_verification: true };
     Run::new::<()>("requires_verification", settings).await.all::<()>().await;
 }
 
