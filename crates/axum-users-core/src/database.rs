@@ -102,11 +102,7 @@ pub trait UserDatabase<P: UserProfile>: Send + Sync + 'static {
     ///
     /// # Errors
     /// As [`get`](Self::get).
-    fn delete_expired_marks(
-        &self,
-        now: i64,
-        limit: u32,
-    ) -> impl Future<Output = Result<u64, DatabaseError>> + Send {
+    fn delete_expired_marks(&self, now: i64, limit: u32) -> impl Future<Output = Result<u64, DatabaseError>> + Send {
         let _ = (now, limit);
         async { Ok(0) }
     }
@@ -227,7 +223,7 @@ impl<P: UserProfile> UserChange<P> {
 }
 
 /// What must hold in the transaction of a write.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Condition {
     /// The stored hash is still this one: upgrade at login.
@@ -261,13 +257,16 @@ pub enum DatabaseError {
     /// The database cannot be reached, or is too busy; the same call may go through later.
     #[error("the database is not available")]
     Unavailable(#[source] Source),
+    /// A value does not fit its column: too long, too large, not of its character set.
+    #[error("a value does not fit its column")]
+    OutOfRange(#[source] Source),
     /// Anything else.
     #[error("the database refused")]
     Driver(#[source] Source),
 }
 
 /// An error of a driver, whatever its type.
-pub type Source = Box<dyn std::error::Error + Send + Sync>;
+pub(crate) type Source = Box<dyn std::error::Error + Send + Sync>;
 
 /// What clashed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{
     database::{Conflict, DatabaseError},
     hooks::Veto,
-    password::InvalidPassword,
+    password::{InvalidPassword, PasswordError},
 };
 
 /// Why an operation of the [`UserManager`](crate::UserManager) was not done.
@@ -18,6 +18,9 @@ pub enum Error {
     /// A unique column of the application's own, by its field, has this value already.
     #[error("another user has this value of {0}")]
     ValueAlreadyExists(&'static str),
+    /// A value does not fit its column.
+    #[error("a value is too long or too large")]
+    ValueOutOfRange,
     /// The password may not be set.
     #[error("the password was refused")]
     InvalidPassword(InvalidPassword),
@@ -50,11 +53,21 @@ pub enum Error {
     Internal(#[source] crate::database::Source),
 }
 
+impl From<PasswordError> for Error {
+    fn from(error: PasswordError) -> Self {
+        match error {
+            PasswordError::Busy { retry_after } => Self::Busy { retry_after },
+            PasswordError::Hasher(error) => Self::Internal(error.into()),
+        }
+    }
+}
+
 impl From<DatabaseError> for Error {
     fn from(error: DatabaseError) -> Self {
         match error {
             DatabaseError::Conflict(Conflict::Email) => Self::UserAlreadyExists,
             DatabaseError::Conflict(Conflict::Column(field)) => Self::ValueAlreadyExists(field),
+            DatabaseError::OutOfRange(_) => Self::ValueOutOfRange,
             other => Self::Database(other),
         }
     }

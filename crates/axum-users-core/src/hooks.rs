@@ -54,11 +54,7 @@ pub trait UserHooks<P: UserProfile>: Send + Sync + 'static {
     }
 
     /// After a user was stored.
-    fn on_after_register(
-        &self,
-        user: &User<P>,
-        request: Option<&RequestInfo>,
-    ) -> impl Future<Output = ()> + Send {
+    fn on_after_register(&self, user: &User<P>, request: Option<&RequestInfo>) -> impl Future<Output = ()> + Send {
         let _ = (user, request);
         async {}
     }

@@ -3,7 +3,7 @@
 //! Applications use the crate `axum-users`, which re-exports this one. Authors of adapters depend on this crate alone: it
 //! names neither a web framework nor a driver.
 
-mod body;
+pub mod body;
 mod clock;
 mod database;
 pub mod email;
@@ -25,7 +25,7 @@ pub mod strategy;
 mod user;
 mod value;
 
-pub use body::{Body, FromBody, Issue, Property};
+pub use body::{Body, FromBody, Issue, Loc, Property};
 pub use clock::Clock;
 pub use database::{
     AccessTokenDatabase, Condition, Conflict, DatabaseError, NewToken, Outcome, StoredToken, UserChange, UserDatabase,

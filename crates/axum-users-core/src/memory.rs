@@ -220,7 +220,7 @@ impl<P: UserProfile> Tables<P> {
 
     fn holds(&self, user: &User<P>, condition: &Condition) -> bool {
         match condition {
-            Condition::HashIs(hash) => user.hashed_password == *hash,
+            Condition::HashIs(hash) => user.hashed_password.as_str() == hash.as_str(),
             Condition::EmailIs(email) => user.email == *email,
             Condition::AnotherSuperuserRemains => {
                 let counts = |user: &User<P>| user.is_superuser && user.is_active;
@@ -230,7 +230,12 @@ impl<P: UserProfile> Tables<P> {
     }
 
     /// What the unique indexes of a database decide.
-    fn check_unique(&self, id: Option<&P::Id>, email: Option<&EmailKey>, columns: &[Value]) -> Result<(), DatabaseError> {
+    fn check_unique(
+        &self,
+        id: Option<&P::Id>,
+        email: Option<&EmailKey>,
+        columns: &[Value],
+    ) -> Result<(), DatabaseError> {
         for other in self.users.iter().filter(|user| Some(&user.id) != id) {
             if email.is_some_and(|email| email.matches(other.email.as_str())) {
                 return Err(DatabaseError::Conflict(Conflict::Email));

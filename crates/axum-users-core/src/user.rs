@@ -54,8 +54,16 @@ impl<P: UserProfile> User<P> {
     /// The user that a store made of `new`, with its id.
     #[must_use]
     pub fn from_new(id: P::Id, new: NewUser<P>) -> Self {
-        let NewUser { id: _, email, hashed_password, is_active, is_superuser, is_verified, tokens_valid_after, profile } =
-            new;
+        let NewUser {
+            id: _,
+            email,
+            hashed_password,
+            is_active,
+            is_superuser,
+            is_verified,
+            tokens_valid_after,
+            profile,
+        } = new;
         Self { id, email, hashed_password, is_active, is_superuser, is_verified, tokens_valid_after, profile }
     }
 }

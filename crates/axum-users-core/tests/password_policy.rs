@@ -1,4 +1,5 @@
 //! Which passwords are accepted.
+#![expect(clippy::unwrap_used, reason = "a test fails by panic, its helpers too")]
 
 use axum_users_core::password::{InvalidPassword, PasswordPolicy};
 use proptest::prelude::*;
@@ -103,7 +104,9 @@ fn pw_05_short_words_and_odd_addresses_do_not_count() {
 #[test]
 fn a_refusal_may_have_any_shape() {
     let reason = serde_json::json!({"code": "too_weak", "score": 1});
-    assert_eq!(InvalidPassword::from_json(reason.clone()).reason(), &reason);
+    let refused = InvalidPassword::from_json(reason.clone());
+    assert_eq!(refused.reason(), &reason);
+    assert_eq!(refused.into_reason(), reason);
     assert_eq!(InvalidPassword::new("no").reason(), "no");
 }
 

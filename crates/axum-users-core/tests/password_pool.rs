@@ -1,7 +1,8 @@
 //! The pool under load, with hashers that do what the test says.
-#![expect(clippy::panic, clippy::unwrap_used, reason = "a test fails by panic, its helpers too")]
+#![expect(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panic, its helpers too")]
 
 use std::{
+    fmt::Debug,
     sync::{
         Arc, Condvar, Mutex,
         atomic::{AtomicUsize, Ordering::SeqCst},
@@ -17,7 +18,7 @@ use axum_users_core::{
     },
     secret::Secret,
 };
-use tokio::task::JoinHandle;
+use tokio::{task::JoinHandle, time::timeout};
 
 /// A hasher at a gate: it says when it has begun, and ends when the gate is open.
 #[derive(Clone, Default)]
@@ -84,14 +85,21 @@ async fn start(pool: &PasswordPool, text: &'static str) -> Answer {
     job
 }
 
+/// Long enough for any machine: a test that comes to its end was stuck.
+const STUCK: Duration = Duration::from_secs(60);
+
 async fn until(condition: impl Fn() -> bool) {
-    while !condition() {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    let wait = async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    timeout(STUCK, wait).await.expect("it happens");
 }
 
-fn assert_busy<T: std::fmt::Debug>(result: Result<T, PasswordError>) {
-    match result {
+/// The gate is shut meanwhile: an answer that waited for a hash would not come.
+async fn assert_busy<T: Debug>(answer: impl Future<Output = Result<T, PasswordError>>) {
+    match timeout(STUCK, answer).await.expect("refused at once") {
         Err(PasswordError::Busy { retry_after }) => {
             assert!(retry_after >= Duration::from_secs(1) && retry_after.subsec_nanos() == 0, "{retry_after:?}");
         }
@@ -106,10 +114,9 @@ async fn av_01_what_does_not_fit_in_the_queue_is_refused_at_once() {
     let running = start(&pool, "running").await;
     until(|| gate.begun() == 1).await;
     let (one, two) = (start(&pool, "one").await, start(&pool, "two").await);
-    // The gate is shut: these answers do not wait for any hash.
-    assert_busy(pool.hash(password("three")).await);
-    assert_busy(pool.verify(Secret::from("three"), PasswordHash::from_stored(String::new())).await);
-    assert_busy(pool.verify_dummy(Secret::from("three")).await);
+    assert_busy(pool.hash(password("three"))).await;
+    assert_busy(pool.verify(Secret::from("three"), PasswordHash::from_stored(String::new()))).await;
+    assert_busy(pool.verify_dummy(Secret::from("three"))).await;
     gate.open();
     for (job, text) in [(running, "running"), (one, "one"), (two, "two")] {
         assert_eq!(job.await.unwrap().unwrap().as_str(), text);
@@ -124,7 +131,7 @@ async fn av_01_what_would_wait_too_long_is_refused_at_once() {
     let running = start(&pool, "running").await;
     until(|| gate.begun() == 1).await;
     let next = start(&pool, "next").await;
-    assert_busy(pool.hash(password("the one behind")).await);
+    assert_busy(pool.hash(password("the one behind"))).await;
     gate.open();
     assert!(running.await.unwrap().is_ok() && next.await.unwrap().is_ok());
 }
@@ -134,7 +141,7 @@ async fn av_01_an_idle_thread_takes_work_without_a_queue() {
     let gate = Gate::default();
     let pool = pool(&gate, |builder| builder.threads(2).queue(0).max_wait(Duration::ZERO));
     let (one, two) = (start(&pool, "one").await, start(&pool, "two").await);
-    assert_busy(pool.hash(password("three")).await);
+    assert_busy(pool.hash(password("three"))).await;
     gate.open();
     assert!(one.await.unwrap().is_ok() && two.await.unwrap().is_ok());
 }
@@ -234,7 +241,7 @@ async fn the_threads_end_with_the_last_handle() {
     assert!(other.hash(password("guinevere")).await.is_ok());
     assert!(ended.try_recv().is_err());
     drop(other);
-    ended.recv_timeout(Duration::from_secs(60)).expect("the hasher is dropped by the last thread");
+    ended.recv_timeout(STUCK).expect("the hasher is dropped by the last thread");
 }
 
 #[tokio::test]

@@ -3,8 +3,8 @@
 use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote};
 use syn::{
-    Attribute, Data, DeriveInput, Error, Expr, Fields, Ident, LitStr, Path, Result, Type, Visibility, ext::IdentExt as _,
-    parse_quote,
+    Attribute, Data, DeriveInput, Error, Expr, Fields, Ident, LitStr, Path, Result, Type, Visibility,
+    ext::IdentExt as _, parse_quote,
 };
 
 /// Columns of the user itself, and words of its requests and answers.
@@ -26,7 +26,10 @@ pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
         return Err(Error::new_spanned(&input.ident, "a profile is a struct: one field for each of your own columns"));
     };
     if !input.generics.params.is_empty() {
-        return Err(Error::new_spanned(&input.generics, "a profile has no parameters: its columns are those of one table"));
+        return Err(Error::new_spanned(
+            &input.generics,
+            "a profile has no parameters: its columns are those of one table",
+        ));
     }
     let fields = match &data.fields {
         Fields::Named(named) => named.named.iter().map(Own::parse).collect::<Result<Vec<_>>>()?,
@@ -225,7 +228,7 @@ fn read_struct(names: &Names<'_>, fields: &[Own]) -> TokenStream {
                 ::std::result::Result::Ok(())
             }
             fn properties() -> ::std::vec::Vec<#krate::Property> {
-                ::std::vec![#(#krate::Property::read::<#types>(#keys)),*]
+                ::std::vec![#(#krate::Property::required::<#types>(#keys)),*]
             }
         }
     }
@@ -240,15 +243,18 @@ fn create_struct(names: &Names<'_>, fields: &[Own]) -> TokenStream {
         let ty = &field.ty;
         match &field.default {
             Some(default) => quote! {
-                body.optional::<#ty>(#key).map(|value| value.unwrap_or_else(|| #default))
+                body.optional::<#ty>(#key, || #default)
             },
             None => quote! { body.column::<#ty>(#key) },
         }
     });
     let properties = taken.iter().zip(&keys).map(|(field, key)| {
         let ty = &field.ty;
-        let required = field.default.is_none();
-        quote! { #krate::Property::create::<#ty>(#key, #required) }
+        if field.default.is_some() {
+            quote! { #krate::Property::optional::<#ty>(#key) }
+        } else {
+            quote! { #krate::Property::column::<#ty>(#key) }
+        }
     });
     let rest = fields.iter().filter(|field| !field.writable());
     let (rest_idents, rest_defaults): (Vec<_>, Vec<_>) = rest.map(|field| (&field.ident, field.default())).unzip();
@@ -325,9 +331,10 @@ fn profile_impl(names: &Names<'_>, options: &Options, fields: &[Own], is_unit: b
         let ty = &field.ty;
         let stored_as = field.column.as_ref().map(|column| quote!(.stored_as(#column)));
         let unique = field.unique.then(|| quote!(.unique()));
-        let default = field.default.as_ref().map(|default| {
-            quote!(.default(|| { let value: #ty = #default; #krate::ColumnValue::to_value(&value) }))
-        });
+        let default = field
+            .default
+            .as_ref()
+            .map(|default| quote!(.default(|| { let value: #ty = #default; #krate::ColumnValue::to_value(&value) })));
         quote! { #krate::Column::of::<#ty>(#key)#stored_as #unique #default }
     });
     let decoded = if is_unit { quote!(Self) } else { quote!(Self { #(#idents: row.get::<#types>(#indexes)?,)* }) };

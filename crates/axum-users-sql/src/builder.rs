@@ -154,7 +154,8 @@ impl<P: UserProfile> SqlStoreBuilder<P> {
                 Ok(AnyPool::MySql(pool))
             }
             _ => Err(SchemaError::Url(
-                "a database URL begins with `sqlite:`, `postgres:` or `mysql:`, and the feature of that name is on".into(),
+                "a database URL begins with `sqlite:`, `postgres:` or `mysql:`, and the feature of that name is on"
+                    .into(),
             )),
         }
     }

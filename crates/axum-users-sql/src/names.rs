@@ -1,19 +1,16 @@
 //! Tables and columns: what they are called, and how an adopted one is read and written.
 
-use axum_users_core::{Column, Kind, UserId, UserProfile, ColumnValue as _};
+use axum_users_core::{Column, ColumnValue, Kind, UserId, UserProfile};
 
 use crate::engine::{Casts, Engine, Stored};
 
 /// What our tables and columns are called. The default is what FastAPI Users calls them.
 #[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Names {
-    /// Default: `user`.
-    pub user_table: String,
-    /// Default: `accesstoken`.
-    pub access_token_table: String,
-    /// Other names for columns of the user table: (`email`, `mail`). Default: none.
-    pub columns: Vec<(String, String)>,
+pub(crate) struct Names {
+    pub(crate) user_table: String,
+    pub(crate) access_token_table: String,
+    /// Other names for columns of the user table: (`email`, `mail`).
+    pub(crate) columns: Vec<(String, String)>,
 }
 
 impl Default for Names {
@@ -100,7 +97,7 @@ pub(crate) fn map<P: UserProfile, E: Engine>(names: &Names, actual: &[Stored]) -
 
 /// Name and kind of every column of a user, as [`map`] orders them.
 pub(crate) fn wanted<P: UserProfile>(names: &Names) -> Vec<(String, Kind)> {
-    std::iter::once(("id", <P::Id as axum_users_core::ColumnValue>::KIND))
+    std::iter::once(("id", <P::Id as ColumnValue>::KIND))
         .chain(OURS)
         .map(|(name, kind)| (names.column(name).to_owned(), kind))
         .chain(P::columns().iter().map(|column: &Column| (column.name.to_owned(), column.kind)))
@@ -109,5 +106,5 @@ pub(crate) fn wanted<P: UserProfile>(names: &Names) -> Vec<(String, Kind)> {
 
 /// Whether the database counts the ids.
 pub(crate) fn counts<P: UserProfile>() -> bool {
-    <P::Id as axum_users_core::ColumnValue>::KIND == Kind::Integer && P::Id::generate().is_none()
+    <P::Id as ColumnValue>::KIND == Kind::Integer && P::Id::generate().is_none()
 }

@@ -46,7 +46,9 @@ pub enum SchemaError {
     #[error("{0}")]
     Unexpected(String),
     /// Rows of an adopted table that stand for one mailbox.
-    #[error("{rows} addresses stand for a mailbox that another row has already, for instance {example}; they must be told apart first")]
+    #[error(
+        "{rows} addresses stand for a mailbox that another row has already, for instance {example}; they must be told apart first"
+    )]
     Collisions {
         /// How many.
         rows: i64,
@@ -76,7 +78,7 @@ pub(crate) async fn migrate<P: UserProfile, E: Engine>(
 ) -> Result<(), SchemaError> {
     let mut transaction = E::begin(pool).await?;
     E::lock_schema(&mut transaction).await?;
-    let done = async {
+    let done: Result<(), SchemaError> = async {
         let plan = Plan::make::<P, E>(&mut transaction, names).await?;
         plan.allowed(adopt)?;
         if plan.foreign {
@@ -192,10 +194,10 @@ fn id_type<P: UserProfile, E: Engine>() -> &'static str {
 fn create_users<P: UserProfile, E: Engine>(names: &Names) -> Vec<String> {
     let column = |ours: &str| E::quote(names.column(ours));
     let mut lines = vec![
-        match (counts::<P>(), E::NAME) {
-            (true, "PostgreSQL") => format!("{} SERIAL NOT NULL", column("id")),
-            (true, "MySQL") => format!("{} INTEGER NOT NULL AUTO_INCREMENT", column("id")),
-            _ => format!("{} {} NOT NULL", column("id"), id_type::<P, E>()),
+        if counts::<P>() {
+            format!("{} {}", column("id"), E::COUNTED_ID)
+        } else {
+            format!("{} {} NOT NULL", column("id"), id_type::<P, E>())
         },
         format!("{} VARCHAR(320){} NOT NULL", column("email"), E::EXACT_TEXT),
         format!("{} VARCHAR(1024) NOT NULL", column("hashed_password")),
@@ -235,8 +237,19 @@ fn missing_columns<P: UserProfile, E: Engine>(names: &Names, actual: &[Stored]) 
         }
         statements.push(format!("ALTER TABLE {table} ADD COLUMN {} BIGINT", E::quote(name)));
     }
-    for own in P::columns().iter().filter(|own| !has(own.name)) {
-        statements.push(add_column::<E>(&table, own)?);
+    for own in P::columns() {
+        match actual.iter().find(|stored| stored.name.eq_ignore_ascii_case(own.name)) {
+            None => statements.push(add_column::<E>(&table, own)?),
+            Some(stored) if stored.nullable == own.nullable => {}
+            Some(stored) => {
+                let (is, instead) =
+                    if stored.nullable { ("may be null", "an `Option`") } else { ("is never null", "no `Option`") };
+                return Err(SchemaError::Unexpected(format!(
+                    "the column `{}` of the table `{}` {is}: make `{}` in the profile {instead}, or change the column",
+                    own.name, names.user_table, own.field
+                )));
+            }
+        }
     }
     Ok(statements)
 }
@@ -274,7 +287,7 @@ fn literal(value: &Value) -> Result<String, ValueError> {
 
 fn create_tokens<E: Engine>(names: &Names, id_type: &str) -> Vec<String> {
     let table = E::quote(&names.access_token_table);
-    let created_at = if E::NAME == "MySQL" { "TIMESTAMP" } else { E::type_of(Kind::Timestamp, false) };
+    let created_at = E::CREATED_AT;
     vec![
         format!(
             "CREATE TABLE {table} (\n    user_id {id_type} NOT NULL,\n    token VARCHAR(43){} NOT NULL,\n    \
@@ -288,10 +301,7 @@ fn create_tokens<E: Engine>(names: &Names, id_type: &str) -> Vec<String> {
             "CREATE INDEX {} ON {table} (created_at)",
             E::quote(&format!("ix_{}_created_at", names.access_token_table))
         ),
-        format!(
-            "CREATE INDEX {} ON {table} (user_id)",
-            E::quote(&format!("ix_{}_user_id", names.access_token_table))
-        ),
+        format!("CREATE INDEX {} ON {table} (user_id)", E::quote(&format!("ix_{}_user_id", names.access_token_table))),
     ]
 }
 

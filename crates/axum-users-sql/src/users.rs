@@ -1,8 +1,8 @@
 //! Users in SQL.
 
 use axum_users_core::{
-    Condition, DatabaseError, Email, EmailKey, EndTokens, Kind, Mark, NewUser, Outcome, PasswordHash, Row, TokenHash,
-    User, UserChange, UserId, UserProfile, Value, ValueError, ColumnValue,
+    ColumnValue, Condition, DatabaseError, Email, EmailKey, EndTokens, Kind, Mark, NewUser, Outcome, PasswordHash, Row,
+    TokenHash, User, UserChange, UserId, UserProfile, Value, ValueError,
 };
 use sqlx::Transaction;
 
@@ -162,7 +162,7 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
         let user = self.user(row)?;
         for condition in only_if {
             let holds = match condition {
-                Condition::HashIs(hash) => user.hashed_password == *hash,
+                Condition::HashIs(hash) => user.hashed_password.as_str() == hash.as_str(),
                 Condition::EmailIs(email) => user.email == *email,
                 Condition::AnotherSuperuserRemains if !(user.is_superuser && user.is_active) => true,
                 Condition::AnotherSuperuserRemains => {
@@ -207,8 +207,7 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
     }
 
     pub(crate) async fn delete_expired_marks(&self, now: i64, limit: u32) -> Result<u64, DatabaseError> {
-        let arguments =
-            vec![(Kind::Integer, Value::Integer(now)), (Kind::Integer, Value::Integer(limit.into()))];
+        let arguments = vec![(Kind::Integer, Value::Integer(now)), (Kind::Integer, Value::Integer(limit.into()))];
         self.execute(&self.sql.marks_delete_expired, self.arguments(arguments)?).await
     }
 
@@ -245,7 +244,7 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
         })?;
         let new = NewUser {
             id: None,
-            email: Email::from_stored(read(row, at::EMAIL).map_err(|e: DatabaseError| e)?),
+            email: Email::from_stored(read::<String, E>(row, at::EMAIL)?),
             hashed_password: PasswordHash::from_stored(read::<String, E>(row, at::HASHED_PASSWORD)?),
             is_active: read::<bool, E>(row, at::IS_ACTIVE)?,
             is_superuser: read::<bool, E>(row, at::IS_SUPERUSER)?,
@@ -276,9 +275,9 @@ fn set_of<P: UserProfile>(change: &UserChange<P>) -> (Vec<usize>, Vec<(Kind, Val
     let kind_of = |index: usize| OURS.get(index - 1).map_or(Kind::Text, |(_, kind)| *kind);
     let ours = ours.into_iter().filter_map(|(index, value)| Some((index, (kind_of(index), value?))));
     let changes = P::changes(&change.profile);
-    let own = changes.iter().filter_map(|(index, value)| {
-        Some((at::PROFILE + index, (P::columns().get(*index)?.kind, value.clone())))
-    });
+    let own = changes
+        .iter()
+        .filter_map(|(index, value)| Some((at::PROFILE + index, (P::columns().get(*index)?.kind, value.clone()))));
     ours.chain(own).unzip()
 }
 

@@ -1,8 +1,6 @@
 //! What every `AccessTokenDatabase` does.
 
-use axum_users_core::{
-    AccessTokenDatabase, EndTokens, Mark, NewToken, Outcome, TokenHash, UserChange, UserDatabase,
-};
+use axum_users_core::{AccessTokenDatabase, EndTokens, Mark, NewToken, Outcome, TokenHash, UserChange, UserDatabase};
 use time::{Duration, OffsetDateTime};
 
 use crate::{SampleProfile, users::new_user};
@@ -45,8 +43,10 @@ async fn round_trip<P: SampleProfile, D: UserDatabase<P> + AccessTokenDatabase<P
     let found = AccessTokenDatabase::get(&db, &token("b")).await.expect("an answer").expect("the token");
     assert_eq!((found.user.id, found.created_at, found.mark), (b, now() + Duration::seconds(90), None));
     assert!(AccessTokenDatabase::get(&db, &token("c")).await.expect("an answer").is_none());
-    let swapped: String =
-        token("a").chars().map(|c| if c.is_lowercase() { c.to_ascii_uppercase() } else { c.to_ascii_lowercase() }).collect();
+    let swapped: String = token("a")
+        .chars()
+        .map(|c| if c.is_lowercase() { c.to_ascii_uppercase() } else { c.to_ascii_lowercase() })
+        .collect();
     assert!(AccessTokenDatabase::get(&db, &swapped).await.expect("an answer").is_none(), "letters count as they are");
     AccessTokenDatabase::delete(&db, &token("a")).await.expect("deleted");
     AccessTokenDatabase::delete(&db, &token("a")).await.expect("once more is no error");
@@ -91,7 +91,10 @@ async fn deletion<P: SampleProfile, D: UserDatabase<P> + AccessTokenDatabase<P>>
     store(&db, &id, "a", now()).await;
     let outcome = UserDatabase::delete(&db, &id, Vec::new()).await;
     assert!(matches!(outcome, Ok(Outcome::Done(()))), "{outcome:?}");
-    assert!(AccessTokenDatabase::get(&db, &token("a")).await.expect("an answer").is_none(), "no token outlives its user");
+    assert!(
+        AccessTokenDatabase::get(&db, &token("a")).await.expect("an answer").is_none(),
+        "no token outlives its user"
+    );
     store(&db, &id, "late", now()).await;
     assert!(AccessTokenDatabase::get(&db, &token("late")).await.expect("an answer").is_none());
 }

@@ -4,11 +4,7 @@ use std::sync::Arc;
 
 use axum::response::Response;
 
-use crate::{
-    AnyStrategy, Error, Strategy, UserManager, UserProfile,
-    authenticator::Session,
-    transport::Transport,
-};
+use crate::{AnyStrategy, Error, Strategy, UserManager, UserProfile, authenticator::Session, transport::Transport};
 use axum_users_core::Authenticated;
 
 /// A name, a transport and a strategy. A cheap handle.
@@ -20,11 +16,7 @@ pub struct AuthBackend<P: UserProfile> {
 
 impl<P: UserProfile> Clone for AuthBackend<P> {
     fn clone(&self) -> Self {
-        Self {
-            name: Arc::clone(&self.name),
-            transport: Arc::clone(&self.transport),
-            strategy: self.strategy.clone(),
-        }
+        Self { name: Arc::clone(&self.name), transport: Arc::clone(&self.transport), strategy: self.strategy.clone() }
     }
 }
 

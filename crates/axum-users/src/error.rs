@@ -93,6 +93,11 @@ impl From<Error> for ApiError {
             Error::UserNotVerified => Self::Code(ErrorCode::LoginUserNotVerified),
             Error::LastSuperuser => Self::Code(ErrorCode::LastSuperuser),
             Error::UserNotExists => Self::NotFound,
+            Error::ValueOutOfRange => Self::Unprocessable(vec![Issue::new(
+                "value_error",
+                ["body".into()],
+                "Value error, a value is too long or too large for its column",
+            )]),
             Error::Veto(veto) => Self::Veto(veto),
             Error::Busy { retry_after } => Self::Unavailable(retry_after),
             Error::Database(DatabaseError::Unavailable(source)) => {

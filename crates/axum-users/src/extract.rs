@@ -8,9 +8,7 @@ use axum::{
 };
 use http::{Method, request::Parts};
 
-use crate::{
-    Active, Denied, Guard, Secret, User, UserProfile, Users, authenticator::Session, error::ApiError, origin,
-};
+use crate::{Active, Denied, Guard, Secret, User, UserProfile, Users, authenticator::Session, error::ApiError, origin};
 
 /// The user who is calling, if the guard `G` lets them pass; else 401 or 403. In an `Option`, `None` instead.
 ///
@@ -118,7 +116,8 @@ pub(crate) async fn current<P: UserProfile, G: Guard<P>>(
     }
     // A browser sends a cookie by itself: a write needs proof of where it comes from (ASVS 3.5.1).
     let safe = matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS);
-    if !safe && session.backend.transport().is_ambient() && origin::is_foreign(&parts.headers, users.allowed_origins()) {
+    if !safe && session.backend.transport().is_ambient() && origin::is_foreign(&parts.headers, users.allowed_origins())
+    {
         return Ok(Err(Denied::FORBIDDEN));
     }
     Ok(Ok(CurrentUser { session, guard: PhantomData }))

@@ -4,10 +4,10 @@
 
 mod authenticator;
 mod backend;
-mod body;
 mod error;
 mod extract;
 mod guard;
+mod input;
 pub mod openapi;
 mod origin;
 mod respond;

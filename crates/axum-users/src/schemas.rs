@@ -1,9 +1,9 @@
 //! What requests and answers look like: the five fields of every user and the application's own.
 
-use axum_users_core::{Email, FromBody, ProfileRead, UserCreate, UserUpdate};
+use axum_users_core::{Body, Email, Fields, FromBody, ProfileRead, UserCreate, UserUpdate};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
-use crate::{User, UserProfile, body::JsonBody, error::ApiError};
+use crate::{User, UserProfile, error::ApiError, input::JsonBody};
 
 /// A user as an answer shows it: `id`, `email`, `is_active`, `is_superuser`, `is_verified`, then the application's own.
 ///
@@ -73,14 +73,18 @@ pub(crate) fn user_create<P: UserProfile>(body: JsonBody) -> Result<UserCreate<P
     create().ok_or(ApiError::Internal)
 }
 
-/// What an update asks for.
-pub(crate) fn user_update<P: UserProfile>(body: JsonBody) -> Result<UserUpdate<P>, ApiError> {
+/// What an update asks for. Null for a flag is a mistake where flags count, and dropped with them elsewhere.
+pub(crate) fn user_update<P: UserProfile>(body: JsonBody, fields: Fields) -> Result<UserUpdate<P>, ApiError> {
     let mut body = body.into_body()?;
     let password = body.update_password("password");
     let email = body.update_email("email");
-    let is_active = body.update_flag("is_active");
-    let is_superuser = body.update_flag("is_superuser");
-    let is_verified = body.update_flag("is_verified");
+    let flag = match fields {
+        Fields::Safe => Body::flag,
+        Fields::All => Body::update_flag,
+    };
+    let is_active = flag(&mut body, "is_active");
+    let is_superuser = flag(&mut body, "is_superuser");
+    let is_verified = flag(&mut body, "is_verified");
     let profile = P::Update::from_body(&mut body);
     body.finish().map_err(ApiError::Unprocessable)?;
     let update = || {

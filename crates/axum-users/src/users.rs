@@ -4,7 +4,7 @@ use std::{ops::Deref, sync::Arc, time::Duration};
 
 use axum_users_core::{Clock, PasswordPolicy, PasswordPool, UserDatabase, UserHooks, UserManagerBuilder};
 
-use crate::{AuthBackend, UserManager, UserProfile, body::BODY_LIMIT};
+use crate::{AuthBackend, UserManager, UserProfile, input::BODY_LIMIT};
 
 /// User management of one kind of user: manager, backends, routers. A cheap handle, part of the application's state.
 ///
@@ -204,8 +204,12 @@ impl<P: UserProfile> UsersBuilder<P> {
             }
             identifiers.push(identifier);
         }
+        let manager = self
+            .manager
+            .build()
+            .map_err(|error| ConfigError::new(format!("no threads for hashing passwords: {error}")))?;
         Ok(Users(Arc::new(Inner {
-            manager: self.manager.build(),
+            manager,
             backends: self.backends,
             requires_verification: self.requires_verification,
             allowed_origins: self.allowed_origins,
@@ -229,10 +233,7 @@ impl ConfigError {
 
 /// What a backend's name is as an identifier: two that become equal cannot be told apart.
 fn identifier(name: &str) -> String {
-    name.chars()
-        .filter(|c| c.is_ascii_alphanumeric() || *c == '_')
-        .skip_while(|c| !c.is_ascii_alphabetic())
-        .collect()
+    name.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').skip_while(|c| !c.is_ascii_alphabetic()).collect()
 }
 
 /// How long a client waits before it asks again, when nothing better is known.

@@ -1,6 +1,6 @@
 //! How a manager is put together.
 
-use std::sync::Arc;
+use std::{io, sync::Arc};
 
 use super::{Inner, UserManager};
 use crate::{
@@ -8,7 +8,7 @@ use crate::{
     database::UserDatabase,
     erased::{DynUserDatabase, DynUserHooks},
     hooks::UserHooks,
-    password::{PasswordPolicy, PasswordPool},
+    password::{DefaultHasher, PasswordPolicy, PasswordPool},
     profile::UserProfile,
 };
 
@@ -46,7 +46,7 @@ impl<P: UserProfile> UserManagerBuilder<P> {
         self
     }
 
-    /// Where passwords are hashed. Default: [`PasswordPool::default`], Argon2id on as many threads as there are cores.
+    /// Where passwords are hashed. Default: Argon2id on as many threads as there are cores.
     pub fn passwords(mut self, passwords: PasswordPool) -> Self {
         self.passwords = Some(passwords);
         self
@@ -80,16 +80,22 @@ impl<P: UserProfile> UserManagerBuilder<P> {
     }
 
     /// The manager.
-    #[must_use]
-    pub fn build(self) -> UserManager<P> {
-        UserManager(Arc::new(Inner {
+    ///
+    /// # Errors
+    /// The operating system's, when it has no threads for hashing.
+    pub fn build(self) -> io::Result<UserManager<P>> {
+        let passwords = match self.passwords {
+            Some(passwords) => passwords,
+            None => PasswordPool::builder(DefaultHasher::default()).build()?,
+        };
+        Ok(UserManager(Arc::new(Inner {
             database: self.database,
             hooks: self.hooks,
-            passwords: self.passwords.unwrap_or_default(),
+            passwords,
             policy: self.policy,
             clock: self.clock,
             keep_last_superuser: self.keep_last_superuser,
             keep_sessions_on_password_change: self.keep_sessions_on_password_change,
-        }))
+        })))
     }
 }

@@ -7,7 +7,7 @@ use crate::{
     database::{Condition, Outcome, UserChange},
     error::Error,
     hooks::RequestInfo,
-    password::{ValidatedPassword, Verification},
+    password::{PasswordHash, Verification},
     profile::UserProfile,
     secret::Secret,
     session::issued_at,
@@ -59,14 +59,18 @@ impl<P: UserProfile> UserManager<P> {
             self.0.passwords.verify_dummy(password).await?;
             return Ok(None);
         };
-        match self.0.passwords.verify(password.clone(), user.hashed_password.clone()).await? {
-            Verification::Valid => {}
-            Verification::ValidButOutdated => self.upgrade_hash(&mut user, password).await,
+        let (verification, upgraded) =
+            self.0.passwords.verify_and_update(password, user.hashed_password.clone()).await?;
+        match verification {
+            Verification::Valid | Verification::ValidButOutdated => {}
             Verification::Invalid => return Ok(None),
             Verification::Unusable => {
                 tracing::error!(user = %user.id, "the stored password hash cannot be used: reset the password of this user");
                 return Ok(None);
             }
+        }
+        if let Some(hash) = upgraded {
+            self.upgrade_hash(&mut user, hash).await;
         }
         Ok(Some(Authenticated { user, read_at }))
     }
@@ -98,17 +102,13 @@ impl<P: UserProfile> UserManager<P> {
 
     /// Stores a hash of today's parameters, only if the hash is still the one that was verified. A failure is logged, and the
     /// login goes on.
-    async fn upgrade_hash(&self, user: &mut User<P>, password: Secret) {
-        let upgraded = async {
-            let hash = self.0.passwords.hash(ValidatedPassword::proved_at_login(password)).await?;
-            let change = UserChange {
-                hashed_password: Some(hash),
-                only_if: vec![Condition::HashIs(user.hashed_password.clone())],
-                ..UserChange::default()
-            };
-            Ok::<_, Error>(self.0.database.update(&user.id, change).await?)
+    async fn upgrade_hash(&self, user: &mut User<P>, hash: PasswordHash) {
+        let change = UserChange {
+            hashed_password: Some(hash),
+            only_if: vec![Condition::HashIs(user.hashed_password.clone())],
+            ..UserChange::default()
         };
-        match upgraded.await {
+        match self.0.database.update(&user.id, change).await {
             Ok(Outcome::Done(upgraded)) => *user = upgraded,
             Ok(Outcome::Refused(_) | Outcome::Missing) => {}
             Err(error) => tracing::warn!(user = %user.id, %error, "the password hash was not upgraded"),

@@ -29,7 +29,7 @@ pub use update::Acting;
 /// ```
 /// # use axum_users_core::{Fields, UserCreate, UserManager, Email, Secret, memory::MemoryStore};
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let users = UserManager::<()>::builder(MemoryStore::new()).build();
+/// let users = UserManager::<()>::builder(MemoryStore::new()).build()?;
 /// let email = Email::parse("King.Arthur@camelot.bt")?;
 /// let created = users.create(UserCreate::new(email, Secret::from("excalibur in the lake"), ()), Fields::All, None).await?;
 /// let found = users.get_by_email("king.arthur@CAMELOT.bt").await?;
@@ -136,8 +136,7 @@ impl<P: UserProfile> UserManager<P> {
     /// [`Error::Veto`], [`Error::LastSuperuser`], [`Error::UserNotExists`], [`Error::Database`].
     pub async fn delete(&self, user: &User<P>, request: Option<&RequestInfo>) -> Result<(), Error> {
         self.0.hooks.on_before_delete(user, request).await.map_err(Error::Veto)?;
-        let only_if =
-            if self.0.keep_last_superuser { vec![Condition::AnotherSuperuserRemains] } else { Vec::new() };
+        let only_if = if self.0.keep_last_superuser { vec![Condition::AnotherSuperuserRemains] } else { Vec::new() };
         match self.0.database.delete(&user.id, only_if).await? {
             Outcome::Done(()) => {}
             Outcome::Refused(_) => return Err(Error::LastSuperuser),

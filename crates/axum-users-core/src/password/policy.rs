@@ -178,6 +178,12 @@ impl InvalidPassword {
     pub fn reason(&self) -> &Value {
         &self.reason
     }
+
+    /// The reason, to send it.
+    #[must_use]
+    pub fn into_reason(self) -> Value {
+        self.reason
+    }
 }
 
 /// Lower case, sorted by byte, from 8 characters on. Origin and licence: `common-passwords.md`.

@@ -32,7 +32,7 @@ impl PasswordPool {
             hasher: Arc::new(hasher),
             threads: None,
             memory_budget: 256 << 20,
-            max_wait: Duration::from_secs(5),
+            max_wait: Duration::from_secs(10),
             queue: 1024,
             keep_memory: Duration::from_secs(60),
         }
@@ -146,9 +146,9 @@ impl PasswordPoolBuilder {
         Self { memory_budget, ..self }
     }
 
-    /// How long a caller should have to wait in the queue at most, judged by how long hashes took lately. Default: 5
-    /// seconds, about 50 hashes for each thread at the default parameters. Clients and proxies often give up after 10 to
-    /// 30.
+    /// How long a caller should have to wait in the queue at most, judged by how long hashes took lately. Default: 10
+    /// seconds, about 100 hashes for each thread at the default parameters. Longer is of little use: clients and proxies
+    /// begin to give up.
     #[must_use]
     pub fn max_wait(self, max_wait: Duration) -> Self {
         Self { max_wait, ..self }

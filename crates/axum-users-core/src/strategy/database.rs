@@ -6,6 +6,7 @@ use time::OffsetDateTime;
 
 use super::{Strategy, TokenOwner};
 use crate::{
+    clock::Clock,
     database::{AccessTokenDatabase, NewToken},
     erased::DynAccessTokenDatabase,
     error::Error,
@@ -47,6 +48,20 @@ impl<P: UserProfile> DatabaseStrategy<P> {
         self
     }
 
+    /// Removes at most `limit` tokens whose lifetime is over; answers how many. They do not count anyway.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn delete_expired(&self, clock: &Clock, limit: u32) -> Result<u64, Error> {
+        let Some(lifetime) = self.lifetime.and_then(|lifetime| time::Duration::try_from(lifetime).ok()) else {
+            return Ok(0);
+        };
+        match clock.now().checked_sub(lifetime) {
+            Some(before) => Ok(self.tokens.delete_expired(before, limit).await?),
+            None => Ok(0),
+        }
+    }
+
     /// What a token may be stored as.
     fn stored_forms(&self, token: &str) -> impl Iterator<Item = String> + use<P> {
         let plain = (self.shared && is_token(token)).then(|| token.to_owned());
@@ -62,10 +77,8 @@ impl<P: UserProfile> Strategy<P> for DatabaseStrategy<P> {
             let expires = self.lifetime.and_then(|lifetime| row.created_at.checked_add(lifetime.try_into().ok()?));
             let alive = self.lifetime.is_none() || expires.is_some_and(|at| at >= users.clock().now());
             let counts = admits(Some(row.created_at.unix_timestamp()), row.user.tokens_valid_after, row.mark);
-            return Ok((alive && counts).then(|| TokenOwner {
-                user: row.user,
-                expires_at: expires.map(OffsetDateTime::unix_timestamp),
-            }));
+            return Ok((alive && counts)
+                .then(|| TokenOwner { user: row.user, expires_at: expires.map(OffsetDateTime::unix_timestamp) }));
         }
         Ok(None)
     }
@@ -79,12 +92,7 @@ impl<P: UserProfile> Strategy<P> for DatabaseStrategy<P> {
         Ok(token)
     }
 
-    async fn destroy_token(
-        &self,
-        token: &str,
-        _owner: &TokenOwner<P>,
-        _users: &UserManager<P>,
-    ) -> Result<(), Error> {
+    async fn destroy_token(&self, token: &str, _owner: &TokenOwner<P>, _users: &UserManager<P>) -> Result<(), Error> {
         for stored in self.stored_forms(token) {
             self.tokens.delete(&stored).await?;
         }

@@ -20,8 +20,10 @@ pub(crate) trait Engine: Database {
     const FOR_UPDATE: &'static str;
     /// Whether an inserted row can be returned.
     const RETURNING: bool;
-    /// Its name, for messages.
-    const NAME: &'static str;
+    /// The type of an id that the database counts.
+    const COUNTED_ID: &'static str;
+    /// The type of a token's `created_at`.
+    const CREATED_AT: &'static str;
     /// Text that is compared to the letter, where the default of the engine is laxer.
     const EXACT_TEXT: &'static str = "";
     /// Whether `created_at` has whole seconds only.
@@ -94,13 +96,9 @@ pub(crate) trait Engine: Database {
     }
 
     /// Lets one node at a time work on the schema, until the transaction ends or the connection closes.
-    fn lock_schema(
-        connection: &mut Self::Connection,
-    ) -> impl Future<Output = Result<(), sqlx::Error>> + Send;
+    fn lock_schema(connection: &mut Self::Connection) -> impl Future<Output = Result<(), sqlx::Error>> + Send;
     /// Gives the lock back, where the end of the transaction does not.
-    fn unlock_schema(
-        connection: &mut Self::Connection,
-    ) -> impl Future<Output = Result<(), sqlx::Error>> + Send;
+    fn unlock_schema(connection: &mut Self::Connection) -> impl Future<Output = Result<(), sqlx::Error>> + Send;
     /// The columns of a table as they are; empty when there is no such table.
     fn columns_of(
         connection: &mut Self::Connection,

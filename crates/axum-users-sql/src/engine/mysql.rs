@@ -15,7 +15,8 @@ impl Engine for MySql {
     const BEGIN: &'static str = "BEGIN";
     const FOR_UPDATE: &'static str = " FOR UPDATE";
     const RETURNING: bool = false;
-    const NAME: &'static str = "MySQL";
+    const COUNTED_ID: &'static str = "INTEGER NOT NULL AUTO_INCREMENT";
+    const CREATED_AT: &'static str = "TIMESTAMP";
     const EXACT_TEXT: &'static str = " CHARACTER SET utf8mb4 COLLATE utf8mb4_bin";
     const MARKS_REFER: bool = false;
     const WHOLE_SECONDS: bool = true;
@@ -122,8 +123,9 @@ impl Engine for MySql {
             Kind::Real => plain!(f64, Real),
             Kind::Text => plain!(String, Text),
             Kind::Bytes => plain!(Vec<u8>, Bytes),
-            Kind::Uuid => text()?
-                .map_or(Ok(Value::Null), |text| Uuid::parse_str(&text).map(Value::Uuid).map_err(|_| wrong())),
+            Kind::Uuid => {
+                text()?.map_or(Ok(Value::Null), |text| Uuid::parse_str(&text).map(Value::Uuid).map_err(|_| wrong()))
+            }
             Kind::Date => plain!(Date, Date),
             Kind::Timestamp => plain!(OffsetDateTime, Timestamp),
             Kind::Json => text()?
@@ -136,9 +138,10 @@ impl Engine for MySql {
 
     async fn lock_schema(connection: &mut Self::Connection) -> Result<(), sqlx::Error> {
         // Every DDL statement commits, so the lock is the session's; it holds for one database.
-        let got: Option<i64> = sqlx::query_scalar("SELECT GET_LOCK(CONCAT('axum-users.', LEFT(SHA1(DATABASE()), 40)), 60)")
-            .fetch_one(connection)
-            .await?;
+        let got: Option<i64> =
+            sqlx::query_scalar("SELECT GET_LOCK(CONCAT('axum-users.', LEFT(SHA1(DATABASE()), 40)), 60)")
+                .fetch_one(connection)
+                .await?;
         if got == Some(1) { Ok(()) } else { Err(sqlx::Error::PoolTimedOut) }
     }
     async fn unlock_schema(connection: &mut Self::Connection) -> Result<(), sqlx::Error> {
@@ -193,8 +196,23 @@ impl Engine for MySql {
             // ER_LOCK_DEADLOCK, ER_CHECKREAD
             1213 | 1020 => Meaning::Retry,
             // connections, shutdown, disk, lock wait, read-only, statement time, server gone
-            1021 | 1040 | 1041 | 1053 | 1077 | 1079 | 1129 | 1158..=1161 | 1203 | 1205 | 1226 | 1290 | 1317 | 1836
-            | 1927 | 1969 | 3024 => Meaning::Unavailable,
+            1021
+            | 1040
+            | 1041
+            | 1053
+            | 1077
+            | 1079
+            | 1129
+            | 1158..=1161
+            | 1203
+            | 1205
+            | 1226
+            | 1290
+            | 1317
+            | 1836
+            | 1927
+            | 1969
+            | 3024 => Meaning::Unavailable,
             // out of range, too long, wrong for the column or its character set, invalid JSON
             1264 | 1292 | 1366 | 1406 | 3140 | 4025 => Meaning::OutOfRange,
             _ => Meaning::Other,

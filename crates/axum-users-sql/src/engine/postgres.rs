@@ -18,7 +18,8 @@ impl Engine for Postgres {
     const BEGIN: &'static str = "BEGIN";
     const FOR_UPDATE: &'static str = " FOR UPDATE";
     const RETURNING: bool = true;
-    const NAME: &'static str = "PostgreSQL";
+    const COUNTED_ID: &'static str = "SERIAL NOT NULL";
+    const CREATED_AT: &'static str = "TIMESTAMP WITH TIME ZONE";
 
     fn quote(name: &str) -> String {
         format!("\"{}\"", name.replace('"', "\"\""))
@@ -143,9 +144,7 @@ impl Engine for Postgres {
         .fetch_all(connection)
         .await?;
         rows.iter()
-            .map(|row| {
-                Ok(Stored { name: row.try_get(0)?, type_name: row.try_get(1)?, nullable: row.try_get(2)? })
-            })
+            .map(|row| Ok(Stored { name: row.try_get(0)?, type_name: row.try_get(1)?, nullable: row.try_get(2)? }))
             .collect()
     }
     async fn indexes_of(connection: &mut Self::Connection, table: &str) -> Result<Vec<String>, sqlx::Error> {

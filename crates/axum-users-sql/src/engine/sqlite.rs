@@ -27,7 +27,8 @@ impl Engine for Sqlite {
     const BEGIN: &'static str = "BEGIN IMMEDIATE";
     const FOR_UPDATE: &'static str = "";
     const RETURNING: bool = true;
-    const NAME: &'static str = "SQLite";
+    const COUNTED_ID: &'static str = "INTEGER NOT NULL";
+    const CREATED_AT: &'static str = "TIMESTAMP";
 
     fn quote(name: &str) -> String {
         format!("\"{}\"", name.replace('"', "\"\""))
@@ -77,9 +78,8 @@ impl Engine for Sqlite {
     fn read(row: &Self::Row, index: usize, kind: Kind) -> Result<Value, ValueError> {
         let wrong = || ValueError::Kind { expected: kind };
         let text = || row.try_get_unchecked::<Option<String>, _>(index).map_err(|_| wrong());
-        let parsed = |parse: fn(&str) -> Option<Value>| {
-            text()?.map_or(Ok(Value::Null), |text| parse(&text).ok_or_else(wrong))
-        };
+        let parsed =
+            |parse: fn(&str) -> Option<Value>| text()?.map_or(Ok(Value::Null), |text| parse(&text).ok_or_else(wrong));
         macro_rules! plain {
             ($variant:ident) => {
                 row.try_get_unchecked::<Option<_>, _>(index)
@@ -116,7 +116,11 @@ impl Engine for Sqlite {
             .await?;
         rows.iter()
             .map(|row| {
-                Ok(Stored { name: row.try_get(0)?, type_name: row.try_get(1)?, nullable: row.try_get::<i64, _>(2)? == 0 })
+                Ok(Stored {
+                    name: row.try_get(0)?,
+                    type_name: row.try_get(1)?,
+                    nullable: row.try_get::<i64, _>(2)? == 0,
+                })
             })
             .collect()
     }

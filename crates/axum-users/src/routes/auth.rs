@@ -11,10 +11,10 @@ use super::{at, finish, uninterrupted};
 use crate::{
     Secret, UserProfile, Users,
     backend::AuthBackend,
-    body::{self, Form},
     error::ApiError,
     extract::current,
     guard::{Anyone, Denied},
+    input::{self, Form},
     origin,
 };
 
@@ -33,7 +33,7 @@ async fn login<P: UserProfile>(
     State((users, backend)): State<OfBackend<P>>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let (parts, bytes) = body::read(request, users.body_limit()).await?;
+    let (parts, bytes) = input::read(request, users.body_limit()).await?;
     if backend.transport().is_ambient() && origin::is_foreign(&parts.headers, users.allowed_origins()) {
         return Err(Denied::FORBIDDEN.into());
     }

@@ -24,9 +24,7 @@ impl<P: UserProfile> Users<P> {
     /// All routes at their conventional places: `/auth/<backend>/login|logout` for each backend, `/auth/register`,
     /// `/users/me` and `/users/{id}`. The application's state need not hold anything for it.
     pub fn router<S: Clone + Send + Sync + 'static>(&self) -> Router<S> {
-        let mut router = Router::new()
-            .nest("/auth", self.register_router())
-            .nest("/users", self.users_router());
+        let mut router = Router::new().nest("/auth", self.register_router()).nest("/users", self.users_router());
         for backend in self.backends() {
             router = router.nest(&format!("/auth/{}", backend.name()), auth::router(self.clone(), backend.clone()));
         }
@@ -103,7 +101,10 @@ fn at<S: Clone + Send + Sync + 'static>(
 }
 
 /// The state goes in, the headers of all our answers go on.
-fn finish<S: Clone + Send + Sync + 'static, T: Clone + Send + Sync + 'static>(router: Router<S>, state: S) -> Router<T> {
+fn finish<S: Clone + Send + Sync + 'static, T: Clone + Send + Sync + 'static>(
+    router: Router<S>,
+    state: S,
+) -> Router<T> {
     router.layer(map_response(respond::with_safe_headers)).with_state(state)
 }
 

@@ -12,9 +12,9 @@ use serde_json::Value;
 use super::{at, finish, uninterrupted};
 use crate::{
     Error, Fields, UserProfile, UserRead, Users,
-    body::{self, JsonBody},
     error::{ApiError, ErrorCode},
     guard::Denied,
+    input::{self, JsonBody},
     origin, respond,
     schemas::user_create,
 };
@@ -24,7 +24,7 @@ pub(super) fn router<P: UserProfile, S: Clone + Send + Sync + 'static>(users: Us
 }
 
 async fn register<P: UserProfile>(State(users): State<Users<P>>, request: Request) -> Result<Response, ApiError> {
-    let (parts, bytes) = body::read(request, users.body_limit()).await?;
+    let (parts, bytes) = input::read(request, users.body_limit()).await?;
     let with_cookies = users.backends().iter().any(|backend| backend.transport().is_ambient());
     if with_cookies && origin::is_foreign(&parts.headers, users.allowed_origins()) {
         return Err(Denied::FORBIDDEN.into());

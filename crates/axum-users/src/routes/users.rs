@@ -14,10 +14,10 @@ use super::{at, finish, uninterrupted};
 use crate::{
     Error, Fields, User, UserProfile, UserRead, Users,
     authenticator::Session,
-    body::{self, JsonBody},
     error::{ApiError, ErrorCode},
     extract::current,
     guard::{Anyone, Denied},
+    input::{self, JsonBody},
     respond,
     schemas::user_update,
 };
@@ -26,7 +26,8 @@ use crate::{
 type PathId = Result<Path<String>, PathRejection>;
 
 pub(super) fn router<P: UserProfile, S: Clone + Send + Sync + 'static>(users: Users<P>) -> Router<S> {
-    let router = at(Router::new(), "/me", "GET, PATCH, DELETE", get(me::<P>).patch(patch_me::<P>).delete(delete_me::<P>));
+    let router =
+        at(Router::new(), "/me", "GET, PATCH, DELETE", get(me::<P>).patch(patch_me::<P>).delete(delete_me::<P>));
     let by_id = get(user::<P>).patch(patch_user::<P>).delete(delete_user::<P>);
     finish(at(router, "/{id}", "GET, PATCH, DELETE", by_id), users)
 }
@@ -38,7 +39,7 @@ async fn me<P: UserProfile>(State(users): State<Users<P>>, request: Request) -> 
 }
 
 async fn patch_me<P: UserProfile>(State(users): State<Users<P>>, request: Request) -> Result<Response, ApiError> {
-    let (mut parts, bytes) = body::read(request, users.body_limit()).await?;
+    let (mut parts, bytes) = input::read(request, users.body_limit()).await?;
     let body = JsonBody::parse(&parts.headers, &bytes)?;
     let session = person(&users, &mut parts).await?;
     let user = session.owner.user.clone();
@@ -60,7 +61,7 @@ async fn patch_user<P: UserProfile>(
     id: PathId,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let (mut parts, bytes) = body::read(request, users.body_limit()).await?;
+    let (mut parts, bytes) = input::read(request, users.body_limit()).await?;
     let body = JsonBody::parse(&parts.headers, &bytes)?;
     let session = superuser(&users, &mut parts).await?;
     let user = find(&users, id).await?;
@@ -100,23 +101,22 @@ async fn update<P: UserProfile>(
     body: JsonBody,
     fields: Fields,
 ) -> Result<Response, ApiError> {
-    let update = user_update::<P>(body)?;
+    let update = user_update::<P>(body, fields)?;
     uninterrupted(async move {
         let info = users.request_info(&parts);
-        let updated = users
-            .manager()
-            .update(&user, update, fields, Some(&session.acting()), Some(&info))
-            .await
-            .map_err(|error| match error {
-                Error::UserAlreadyExists => ApiError::Code(ErrorCode::UpdateUserEmailAlreadyExists),
-                Error::ValueAlreadyExists(field) => {
-                    ApiError::Explained(ErrorCode::UpdateUserValueAlreadyExists, "field", Value::from(field))
-                }
-                Error::InvalidPassword(invalid) => {
-                    ApiError::Explained(ErrorCode::UpdateUserInvalidPassword, "reason", invalid.reason().clone())
-                }
-                other => other.into(),
-            })?;
+        let updated =
+            users.manager().update(&user, update, fields, Some(&session.acting()), Some(&info)).await.map_err(
+                |error| match error {
+                    Error::UserAlreadyExists => ApiError::Code(ErrorCode::UpdateUserEmailAlreadyExists),
+                    Error::ValueAlreadyExists(field) => {
+                        ApiError::Explained(ErrorCode::UpdateUserValueAlreadyExists, "field", Value::from(field))
+                    }
+                    Error::InvalidPassword(invalid) => {
+                        ApiError::Explained(ErrorCode::UpdateUserInvalidPassword, "reason", invalid.reason().clone())
+                    }
+                    other => other.into(),
+                },
+            )?;
         Ok(read(updated))
     })
     .await

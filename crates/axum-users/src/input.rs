@@ -1,7 +1,7 @@
 //! Request bodies: read up to a limit, then as JSON or as a form, as the wire has them.
 
 use axum::{body::Body as HttpBody, extract::Request};
-use axum_users_core::{Body, BodyError, BodyValue, Issue};
+use axum_users_core::{Body, Issue, JsonError, JsonInput, Loc, json};
 use http::{HeaderMap, header, request::Parts};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
@@ -15,7 +15,8 @@ const MAX_FIELDS: usize = 1000;
 /// Reads the whole body; a longer one is refused before it is buffered.
 pub(crate) async fn read(request: Request, limit: usize) -> Result<(Parts, Vec<u8>), ApiError> {
     let (parts, body) = request.into_parts();
-    let announced = parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    let announced =
+        parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|length| length > limit as u64) {
         return Err(ApiError::TooLarge);
     }
@@ -30,7 +31,7 @@ pub(crate) async fn read(request: Request, limit: usize) -> Result<(Parts, Vec<u
 #[derive(Debug)]
 pub(crate) enum JsonBody {
     Empty,
-    Value(BodyValue),
+    Value(JsonInput),
     /// Another media type: it stays text, and is no object.
     Text,
 }
@@ -44,18 +45,20 @@ impl JsonBody {
         if !is_json(headers) {
             return Ok(Self::Text);
         }
-        BodyValue::parse(bytes).map(Self::Value).map_err(|error| match error {
-            BodyError::Invalid(issue) => ApiError::Unprocessable(vec![issue]),
-            BodyError::Unreadable => ApiError::BadBody("There was an error parsing the body".into()),
+        json::parse(bytes).map(Self::Value).map_err(|error| match error {
+            JsonError::Invalid { position, message } => {
+                ApiError::Unprocessable(vec![Issue::json_invalid(position, message)])
+            }
+            _ => ApiError::BadBody("There was an error parsing the body".into()),
         })
     }
 
     /// The object whose fields are looked for.
     pub(crate) fn into_body(self) -> Result<Body, ApiError> {
         let body = match self {
-            Self::Empty => Err(Body::empty()),
+            Self::Empty => Err(Issue::missing_body()),
             Self::Value(value) => Body::new(value),
-            Self::Text => Body::new(BodyValue::Text(String::new())),
+            Self::Text => Err(Issue::not_an_object()),
         };
         body.map_err(|issue| ApiError::Unprocessable(vec![issue]))
     }
@@ -104,11 +107,11 @@ impl Form {
         match self.take(name) {
             Some(Field::Text(text)) if !text.is_empty() => Some(text),
             Some(Field::File) => {
-                self.issues.push(Issue::new("string_type", name, "Input should be a valid string"));
+                self.issues.push(not_text(name));
                 None
             }
             _ => {
-                self.issues.push(Issue::new("missing", name, "Field required"));
+                self.issues.push(Issue::missing(place(name)));
                 None
             }
         }
@@ -120,12 +123,12 @@ impl Form {
             None => {}
             Some(Field::Text(text)) if text.is_empty() || matches(&text) => {}
             Some(Field::Text(text)) => self.issues.push(
-                Issue::new("string_pattern_mismatch", name, format!("String should match pattern '{pattern}'"))
-                    .with_input(text)
-                    .with_context("pattern", pattern),
+                Issue::new("string_pattern_mismatch", place(name), format!("String should match pattern '{pattern}'"))
+                    .input(JsonInput::Text(text))
+                    .ctx("pattern", pattern),
             ),
             Some(Field::File) => {
-                self.issues.push(Issue::new("string_type", name, "Input should be a valid string"));
+                self.issues.push(not_text(name));
             }
         }
     }
@@ -140,10 +143,20 @@ impl Form {
     }
 }
 
+fn place(name: &'static str) -> [Loc; 2] {
+    ["body".into(), name.into()]
+}
+
+/// A file where text is asked for; its content is not echoed.
+fn not_text(name: &'static str) -> Issue {
+    Issue::new("string_type", place(name), "Input should be a valid string")
+}
+
 type Fields = Vec<(String, Field)>;
 
 fn urlencoded(bytes: &[u8]) -> Result<Fields, ApiError> {
-    let fields = form_urlencoded::parse(bytes).map(|(name, value)| (name.into_owned(), Field::Text(value.into_owned())));
+    let fields =
+        form_urlencoded::parse(bytes).map(|(name, value)| (name.into_owned(), Field::Text(value.into_owned())));
     let fields: Fields = fields.take(MAX_FIELDS + 1).collect();
     limited(fields)
 }
@@ -151,8 +164,8 @@ fn urlencoded(bytes: &[u8]) -> Result<Fields, ApiError> {
 async fn multipart(headers: &HeaderMap, bytes: Vec<u8>) -> Result<Fields, ApiError> {
     let invalid = |_| ApiError::BadBody("Invalid multipart data.".into());
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let boundary = multer::parse_boundary(content_type)
-        .map_err(|_| ApiError::BadBody("Missing boundary in multipart.".into()))?;
+    let boundary =
+        multer::parse_boundary(content_type).map_err(|_| ApiError::BadBody("Missing boundary in multipart.".into()))?;
     let mut parts = multer::Multipart::new(HttpBody::from(bytes).into_data_stream(), boundary);
     let mut fields = Fields::new();
     while let Some(part) = parts.next_field().await.map_err(invalid)? {

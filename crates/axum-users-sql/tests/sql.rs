@@ -1,0 +1,8 @@
+//! The SQL adapter on its three engines. PostgreSQL and MariaDB are named by environment variables, which
+//! `cargo xtask test` and `cargo xtask services` set.
+#![expect(clippy::unwrap_used, reason = "a failing step fails the test")]
+
+#[path = "sql/databases.rs"]
+mod databases;
+#[path = "sql/suites.rs"]
+mod suites;
