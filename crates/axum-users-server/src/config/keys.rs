@@ -45,7 +45,7 @@ impl Keys {
 
     /// The value of a key, or its default.
     pub(crate) fn get<T: Setting>(&mut self, key: &str, default: T) -> T {
-        match self.find(key) {
+        match self.find::<T>(key) {
             Some((value, origin)) => {
                 self.shown(key, value.show(), origin);
                 value
@@ -59,7 +59,7 @@ impl Keys {
 
     /// The value of a key that has no default.
     pub(crate) fn optional<T: Setting>(&mut self, key: &str) -> Option<T> {
-        let (value, origin) = self.find(key)?;
+        let (value, origin) = self.find::<T>(key)?;
         self.shown(key, value.show(), origin);
         Some(value)
     }

@@ -155,10 +155,6 @@ impl Layers {
         self.0.remove(key)
     }
 
-    /// Where a key's value comes from, if it has one.
-    pub(crate) fn origin(&self, key: &str) -> Option<&Origin> {
-        self.0.get(key).map(|found| &found.origin)
-    }
 
     /// The names that follow this prefix, once each, in order: the tables below `auth.backend.`.
     pub(crate) fn names_below(&self, prefix: &str) -> Vec<String> {

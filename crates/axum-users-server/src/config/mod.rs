@@ -14,13 +14,14 @@ use std::{fmt, path::PathBuf};
 
 use axum_users::{Argon2Params, PasswordPolicy};
 
-pub(crate) use auth::{BackendSettings, SameSiteSetting, StrategySettings, TransportSettings};
+pub(crate) use auth::{
+    Algorithm, BackendSettings, CookieSettings, JwtKeySettings, SameSiteSetting, StrategySettings, TransportSettings,
+};
 pub(crate) use columns::OwnColumn;
 pub(crate) use database::{DatabaseSettings, IdKind};
 use keys::{Entry, Keys, words};
-pub(crate) use layers::Origin;
 pub use layers::Sources;
-pub(crate) use server::{LogFormat, PublicUrl, ServerSettings};
+pub(crate) use server::{LogFormat, ServerSettings};
 
 use crate::secrets::{self, SecretSettings};
 
