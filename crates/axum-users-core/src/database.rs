@@ -37,7 +37,7 @@ pub trait UserDatabase<P: UserProfile>: Send + Sync + 'static {
         &self,
         id: &P::Id,
         token: &TokenHash,
-    ) -> impl Future<Output = Result<Option<(User<P>, Option<Mark>)>, DatabaseError>> + Send {
+    ) -> impl Future<Output = Result<Option<Marked<P>>, DatabaseError>> + Send {
         let _ = token;
         async move { Ok(self.get(id).await?.map(|user| (user, None))) }
     }
@@ -146,6 +146,9 @@ pub trait AccessTokenDatabase<P: UserProfile>: Send + Sync + 'static {
         limit: u32,
     ) -> impl Future<Output = Result<u64, DatabaseError>> + Send;
 }
+
+/// A user, and the mark on the token that asks for it.
+pub type Marked<P> = (User<P>, Option<Mark>);
 
 /// A stored access token and its user.
 #[derive(Debug)]

@@ -6,13 +6,13 @@ use time::OffsetDateTime;
 
 use crate::{
     database::{
-        AccessTokenDatabase, Condition, DatabaseError, NewToken, Outcome, StoredToken, UserChange, UserDatabase,
+        AccessTokenDatabase, Condition, DatabaseError, Marked, NewToken, Outcome, StoredToken, UserChange, UserDatabase,
     },
     email::EmailKey,
     hooks::{PasswordContext, RequestInfo, UserHooks, Veto},
     password::InvalidPassword,
     profile::UserProfile,
-    session::{Mark, TokenHash},
+    session::TokenHash,
     user::{NewUser, User, UserCreate, UserUpdate},
 };
 
@@ -40,7 +40,7 @@ erase! {
     /// [`UserDatabase`], erased.
     DynUserDatabase of UserDatabase {
         fn get(id: &'a P::Id) -> Result<Option<User<P>>, DatabaseError>;
-        fn get_for_token(id: &'a P::Id, token: &'a TokenHash) -> Result<Option<(User<P>, Option<Mark>)>, DatabaseError>;
+        fn get_for_token(id: &'a P::Id, token: &'a TokenHash) -> Result<Option<Marked<P>>, DatabaseError>;
         fn get_by_email(email: &'a EmailKey) -> Result<Option<User<P>>, DatabaseError>;
         fn list(after: Option<&'a P::Id>, limit: u32) -> Result<Vec<User<P>>, DatabaseError>;
         fn create(user: NewUser<P>) -> Result<User<P>, DatabaseError>;

@@ -19,7 +19,7 @@ pub mod memory;
 pub mod password;
 mod profile;
 pub mod random;
-mod secret;
+pub mod secret;
 pub mod session;
 pub mod strategy;
 mod user;
@@ -28,7 +28,8 @@ mod value;
 pub use body::{Body, FromBody, Issue, Loc, Property};
 pub use clock::Clock;
 pub use database::{
-    AccessTokenDatabase, Condition, Conflict, DatabaseError, NewToken, Outcome, StoredToken, UserChange, UserDatabase,
+    AccessTokenDatabase, Condition, Conflict, DatabaseError, Marked, NewToken, Outcome, StoredToken, UserChange,
+    UserDatabase,
 };
 pub use email::{Email, EmailKey, InvalidEmail};
 pub use error::Error;

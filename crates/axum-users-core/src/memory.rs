@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 
 use crate::{
     database::{
-        AccessTokenDatabase, Condition, Conflict, DatabaseError, NewToken, Outcome, StoredToken, UserChange,
+        AccessTokenDatabase, Condition, Conflict, DatabaseError, Marked, NewToken, Outcome, StoredToken, UserChange,
         UserDatabase,
     },
     email::EmailKey,
@@ -64,11 +64,7 @@ impl<P: UserProfile> UserDatabase<P> for MemoryStore<P> {
         Ok(self.tables().find(|user| user.id == *id))
     }
 
-    async fn get_for_token(
-        &self,
-        id: &P::Id,
-        token: &TokenHash,
-    ) -> Result<Option<(User<P>, Option<Mark>)>, DatabaseError> {
+    async fn get_for_token(&self, id: &P::Id, token: &TokenHash) -> Result<Option<Marked<P>>, DatabaseError> {
         let tables = self.tables();
         Ok(tables.find(|user| user.id == *id).map(|user| (user, tables.mark(token.as_str()))))
     }

@@ -59,10 +59,10 @@ fn word(variant: &Variant) -> Result<LitStr> {
             "a variant with fields cannot be stored as a word; wrap the whole type in `Json<T>` instead",
         ));
     }
-    for attribute in variant.attrs.iter().filter(|attribute| attribute.path().is_ident("column")) {
-        return attribute.parse_args::<LitStr>();
+    match variant.attrs.iter().find(|attribute| attribute.path().is_ident("column")) {
+        Some(attribute) => attribute.parse_args::<LitStr>(),
+        None => Ok(LitStr::new(&snake_case(&variant.ident.to_string()), variant.ident.span())),
     }
-    Ok(LitStr::new(&snake_case(&variant.ident.to_string()), variant.ident.span()))
 }
 
 fn snake_case(name: &str) -> String {

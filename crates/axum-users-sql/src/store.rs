@@ -3,7 +3,7 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
 use axum_users_core::{
-    AccessTokenDatabase, Condition, DatabaseError, EmailKey, Kind, Mark, NewToken, NewUser, Outcome, StoredToken,
+    AccessTokenDatabase, Condition, DatabaseError, EmailKey, Kind, Marked, NewToken, NewUser, Outcome, StoredToken,
     TokenHash, User, UserChange, UserDatabase, UserProfile, Value,
 };
 use sqlx::Pool;
@@ -99,7 +99,6 @@ impl<P: UserProfile> SqlStore<P> {
     }
 
     /// With other names, sizes and rules.
-    #[must_use]
     pub fn builder(url: &str) -> SqlStoreBuilder<P> {
         SqlStoreBuilder::new(url)
     }
@@ -114,11 +113,7 @@ impl<P: UserProfile> UserDatabase<P> for SqlStore<P> {
     async fn get(&self, id: &P::Id) -> Result<Option<User<P>>, DatabaseError> {
         on_engine!(self, store => store.get(id).await)
     }
-    async fn get_for_token(
-        &self,
-        id: &P::Id,
-        token: &TokenHash,
-    ) -> Result<Option<(User<P>, Option<Mark>)>, DatabaseError> {
+    async fn get_for_token(&self, id: &P::Id, token: &TokenHash) -> Result<Option<Marked<P>>, DatabaseError> {
         on_engine!(self, store => store.get_for_token(id, token).await)
     }
     async fn get_by_email(&self, email: &EmailKey) -> Result<Option<User<P>>, DatabaseError> {

@@ -1,8 +1,8 @@
 //! Users in SQL.
 
 use axum_users_core::{
-    ColumnValue, Condition, DatabaseError, Email, EmailKey, EndTokens, Kind, Mark, NewUser, Outcome, PasswordHash, Row,
-    TokenHash, User, UserChange, UserId, UserProfile, Value, ValueError,
+    ColumnValue, Condition, DatabaseError, Email, EmailKey, EndTokens, Kind, Mark, Marked, NewUser, Outcome,
+    PasswordHash, Row, TokenHash, User, UserChange, UserId, UserProfile, Value, ValueError,
 };
 use sqlx::Transaction;
 
@@ -26,7 +26,7 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
         &self,
         id: &P::Id,
         token: &TokenHash,
-    ) -> Result<Option<(User<P>, Option<Mark>)>, DatabaseError> {
+    ) -> Result<Option<Marked<P>>, DatabaseError> {
         let token = (Kind::Text, Value::Text(token.as_str().into()));
         let row = self.fetch_one(&self.sql.get_for_token, vec![token, self.id(id)]).await?;
         row.map(|row| Ok((self.user(&row)?, self.mark(&row, self.sql.columns.len())?))).transpose()

@@ -2,7 +2,11 @@
 //! `cargo xtask test` and `cargo xtask services` set.
 #![expect(clippy::unwrap_used, reason = "a failing step fails the test")]
 
+#[path = "sql/adoption.rs"]
+mod adoption;
 #[path = "sql/databases.rs"]
 mod databases;
+#[path = "sql/schema.rs"]
+mod schema;
 #[path = "sql/suites.rs"]
 mod suites;

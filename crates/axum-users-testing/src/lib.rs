@@ -13,6 +13,8 @@
 //!
 //! A failing check panics with what it expected. Stores of integer ids are tested with [`CountedSample`].
 
+#![expect(clippy::expect_used, clippy::panic, reason = "a suite says by a panic what is not as expected")]
+
 mod sample;
 mod tokens;
 mod users;

@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, request::Parts};
 
-use crate::{Acting, Error, Guard, Secret, Strategy, TokenHash, UserProfile, Users, backend::AuthBackend};
+use crate::{Acting, Error, Guard, Secret, Strategy, UserProfile, Users, backend::AuthBackend};
 use axum_users_core::TokenOwner;
 
 /// A token that counts, its owner, and the backend that accepted it.
@@ -23,7 +23,7 @@ impl<P: UserProfile> Session<P> {
     pub(crate) fn acting(&self) -> Acting<P> {
         Acting {
             user_id: self.owner.user.id.clone(),
-            token: TokenHash::of(self.token.expose()),
+            token: self.owner.token_hash.clone(),
             expires_at: self.owner.expires_at,
         }
     }
@@ -73,8 +73,7 @@ impl<P: UserProfile> Users<P> {
     pub(crate) fn presented_token<G: Guard<P>>(&self, parts: &Parts) -> Option<Secret> {
         self.backends()
             .iter()
-            .filter(|backend| G::enabled(backend.name(), parts))
-            .next_back()
+            .rfind(|backend| G::enabled(backend.name(), parts))
             .and_then(|backend| backend.transport().read_token(&parts.headers))
     }
 }

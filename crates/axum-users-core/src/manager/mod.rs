@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::{
     clock::Clock,
-    database::{Condition, Outcome},
+    database::{Condition, Marked, Outcome},
     email::EmailKey,
     erased::{DynUserDatabase, DynUserHooks},
     error::Error,
@@ -17,7 +17,7 @@ use crate::{
     password::{PasswordPolicy, PasswordPool, ValidatedPassword},
     profile::UserProfile,
     secret::Secret,
-    session::{Mark, TokenHash, next_valid_after},
+    session::{TokenHash, next_valid_after},
     user::{Fields, NewUser, User, UserCreate},
 };
 pub use builder::UserManagerBuilder;
@@ -67,7 +67,7 @@ impl<P: UserProfile> UserManager<P> {
     ///
     /// # Errors
     /// [`Error::Database`].
-    pub async fn get_for_token(&self, id: &P::Id, token: &TokenHash) -> Result<Option<(User<P>, Option<Mark>)>, Error> {
+    pub async fn get_for_token(&self, id: &P::Id, token: &TokenHash) -> Result<Option<Marked<P>>, Error> {
         Ok(self.0.database.get_for_token(id, token).await?)
     }
 

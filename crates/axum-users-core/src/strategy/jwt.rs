@@ -1,17 +1,145 @@
-//! stub
-use super::*;
-/// x
-pub struct JwtKey;
-/// x
-pub struct JwtStrategy;
+//! Tokens that say themselves whose they are: JWTs.
+
+use std::time::Duration;
+
+use super::{Strategy, TokenOwner};
+use crate::{
+    error::Error,
+    id::UserId,
+    jwt::{Claims, JwtKey, JwtKeys, Validation, WeakSecret, canonical},
+    manager::{Authenticated, UserManager},
+    profile::UserProfile,
+    random,
+    secret::Secret,
+    session::{TokenHash, admits},
+};
+
+/// The audience of login tokens, unless told otherwise.
+const AUDIENCE: &str = "fastapi-users:auth";
+
+/// Signed tokens (RFC 7519) with `sub`, `aud`, `exp`, `iat` and `jti`.
+///
+/// Nothing is stored for a token that lives: the user is read with the marks of logged-out tokens in one query.
+#[derive(Clone, Debug)]
+pub struct JwtStrategy {
+    keys: JwtKeys,
+    audience: Vec<String>,
+    issuer: Option<String>,
+    lifetime: Option<Duration>,
+    accept_without_exp: bool,
+}
+
+impl JwtStrategy {
+    /// Signs with HS256; tokens live for `lifetime` (whole seconds).
+    ///
+    /// # Errors
+    /// [`WeakSecret`] when the secret is short, guessable or published (RFC 8725 section 3.5).
+    pub fn new(secret: &[u8], lifetime: Duration) -> Result<Self, WeakSecret> {
+        let key = JwtKey::hs256(secret);
+        key.check_strength()?;
+        Ok(Self::with_keys(JwtKeys::new(key), lifetime))
+    }
+
+    /// Signs with HS256 and any secret: for a deployment that is taken over with a short one.
+    ///
+    /// # Security
+    /// Whoever guesses the secret is whoever they want to be.
+    #[must_use]
+    pub fn danger_weak_secret(secret: &[u8], lifetime: Duration) -> Self {
+        Self::with_keys(JwtKeys::new(JwtKey::hs256(secret)), lifetime)
+    }
+
+    /// Signs with the current one of these keys, and accepts the previous ones too.
+    #[must_use]
+    pub fn with_keys(keys: JwtKeys, lifetime: Duration) -> Self {
+        Self {
+            keys,
+            audience: vec![AUDIENCE.into()],
+            issuer: None,
+            lifetime: Some(lifetime),
+            accept_without_exp: false,
+        }
+    }
+
+    /// Which audiences tokens are for; one of them in common is enough. Default: `fastapi-users:auth`.
+    #[must_use]
+    pub fn audience(mut self, audience: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.audience = audience.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Tokens name this issuer (`iss`), and those of other issuers are refused. Default: none.
+    #[must_use]
+    pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
+        self.issuer = Some(issuer.into());
+        self
+    }
+
+    /// Accepts tokens without `exp`, which a deployment that is taken over may have issued.
+    ///
+    /// # Security
+    /// Such a token works until its user logs out, changes the password or is deleted.
+    #[must_use]
+    pub fn danger_accept_without_exp(mut self) -> Self {
+        self.accept_without_exp = true;
+        self
+    }
+
+    /// Tokens never expire, and those without `exp` are accepted.
+    ///
+    /// # Security
+    /// A token that leaks works until its user logs out, changes the password or is deleted (ASVS 7.3.2 asks for an end).
+    #[must_use]
+    pub fn danger_without_lifetime(mut self) -> Self {
+        self.lifetime = None;
+        self
+    }
+
+    fn validation(&self) -> Validation {
+        let mut validation = Validation::audiences(&self.audience);
+        if let Some(issuer) = &self.issuer {
+            validation = validation.issuer(issuer);
+        }
+        if self.lifetime.is_none() || self.accept_without_exp {
+            validation = validation.danger_accept_without_exp();
+        }
+        validation
+    }
+
+    /// When a token was issued: `iat`, else what its end says (tokens of FastAPI Users have no `iat`).
+    fn issued(&self, claims: &Claims) -> Option<i64> {
+        let lifetime = || i64::try_from(self.lifetime?.as_secs()).ok();
+        claims.issued_at().or_else(|| claims.expires_at()?.checked_sub(lifetime()?))
+    }
+}
+
 impl<P: UserProfile> Strategy<P> for JwtStrategy {
-    async fn read_token(&self, _t: &str, _u: &UserManager<P>) -> Result<Option<TokenOwner<P>>, Error> {
-        Ok(None)
+    async fn read_token(&self, token: &str, users: &UserManager<P>) -> Result<Option<TokenOwner<P>>, Error> {
+        let Ok(claims) = self.keys.decode(token, &self.validation(), users.clock().unix()) else { return Ok(None) };
+        let Some(id) = claims.subject().and_then(P::Id::parse) else { return Ok(None) };
+        let token_hash = TokenHash::of(&canonical(token));
+        let Some((user, mark)) = users.get_for_token(&id, &token_hash).await? else { return Ok(None) };
+        let counts = admits(self.issued(&claims), user.tokens_valid_after, mark);
+        Ok(counts.then(|| TokenOwner { user, token_hash, expires_at: claims.expires_at() }))
     }
-    async fn write_token(&self, _p: &Authenticated<P>, _u: &UserManager<P>) -> Result<Secret, Error> {
-        Ok(crate::random::token())
+
+    async fn write_token(&self, proof: &Authenticated<P>, _users: &UserManager<P>) -> Result<Secret, Error> {
+        let issued = proof.issued_at().unix_timestamp();
+        let mut claims = Claims::new().with("sub", proof.user().id.to_string()).with("aud", self.audience.clone());
+        if let Some(lifetime) = self.lifetime {
+            let seconds = i64::try_from(lifetime.as_secs()).unwrap_or(i64::MAX);
+            claims = claims.with("exp", issued.saturating_add(seconds));
+        }
+        // Two logins within a second are two sessions: ending one must not end the other.
+        claims = claims.with("iat", issued).with("jti", random::short_token());
+        if let Some(issuer) = &self.issuer {
+            claims = claims.with("iss", issuer.clone());
+        }
+        let token = self.keys.encode(&claims).map_err(|error| Error::Internal(error.into()))?;
+        Ok(Secret::from(token))
     }
-    async fn destroy_token(&self, _t: &str, _o: &TokenOwner<P>, _u: &UserManager<P>) -> Result<(), Error> {
-        Ok(())
+
+    async fn destroy_token(&self, _token: &str, owner: &TokenOwner<P>, users: &UserManager<P>) -> Result<(), Error> {
+        users.end_token(&owner.user, &owner.token_hash, owner.expires_at.unwrap_or(i64::MAX)).await
     }
 }

@@ -6,7 +6,7 @@ mod jwt;
 use std::{future::Future, sync::Arc};
 
 pub use database::DatabaseStrategy;
-pub use jwt::{JwtKey, JwtStrategy};
+pub use jwt::JwtStrategy;
 
 use crate::{
     erased::BoxFuture,
@@ -14,6 +14,7 @@ use crate::{
     manager::{Authenticated, UserManager},
     profile::UserProfile,
     secret::Secret,
+    session::TokenHash,
     user::User,
 };
 
@@ -57,6 +58,8 @@ pub trait Strategy<P: UserProfile>: Send + Sync + 'static {
 pub struct TokenOwner<P: UserProfile> {
     /// The user, active or not.
     pub user: User<P>,
+    /// What the token is remembered by; the same for every spelling of it that counts.
+    pub token_hash: TokenHash,
     /// When the token expires (Unix seconds); `None`: never.
     pub expires_at: Option<i64>,
 }

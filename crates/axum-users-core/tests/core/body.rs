@@ -25,7 +25,7 @@ fn a_registration() {
     let mut body =
         body(r#"{"is_active": "maybe", "is_superuser": [], "is_verified": 2, "password": "zzzz", "email": "f"}"#);
     assert!(body.email("email").is_none());
-    assert_eq!(body.password("password").as_deref().map(String::as_str), Some("zzzz"));
+    assert_eq!(body.password("password").map(|it| it.expose().to_owned()).as_deref(), Some("zzzz"));
     assert_eq!((body.flag("is_active"), body.flag("is_superuser"), body.flag("is_verified")), (None, None, None));
     assert_eq!(
         shown(&body.finish().unwrap_err()),
@@ -41,7 +41,7 @@ fn a_registration() {
 #[test]
 fn absent_fields_are_reported_without_the_body() {
     for mut body in [body(r#"{"x":"canary"}"#), Body::embedded(JsonInput::Null), Body::embedded("canary".into())] {
-        assert_eq!((body.email("email"), body.password("password")), (None, None));
+        assert!(body.email("email").is_none() && body.password("password").is_none());
         assert_eq!(
             shown(&body.finish().unwrap_err()),
             r#"[{"type":"missing","loc":["body","email"],"msg":"Field required","input":null},{"type":"missing","loc":["body","password"],"msg":"Field required","input":null}]"#
@@ -52,13 +52,13 @@ fn absent_fields_are_reported_without_the_body() {
 #[test]
 fn null_and_other_types_are_no_text() {
     let mut nulls = body(r#"{"email":null,"password":null}"#);
-    assert_eq!((nulls.email("email"), nulls.password("password")), (None, None));
+    assert!(nulls.email("email").is_none() && nulls.password("password").is_none());
     assert_eq!(
         shown(&nulls.finish().unwrap_err()),
         r#"[{"type":"string_type","loc":["body","email"],"msg":"Input should be a valid string","input":null},{"type":"string_type","loc":["body","password"],"msg":"Input should be a valid string","input":null}]"#
     );
     let mut numbers = body(r#"{"email":1,"token":5}"#);
-    assert_eq!((numbers.email("email"), numbers.token("token")), (None, None));
+    assert!(numbers.email("email").is_none() && numbers.token("token").is_none());
     assert_eq!(
         shown(&numbers.finish().unwrap_err()),
         r#"[{"type":"string_type","loc":["body","email"],"msg":"Input should be a valid string","input":1},{"type":"string_type","loc":["body","token"],"msg":"Input should be a valid string","input":null}]"#
@@ -96,14 +96,15 @@ fn secrets_are_never_echoed() {
     }
     // A password may hold any character, the empty one may come, and blanks stay.
     for (value, password) in [("\"a\\u0000b\"", "a\0b"), ("\"\"", ""), ("\" é \"", " é ")] {
-        assert_eq!(one(value).password("f").as_deref().map(String::as_str), Some(password));
+        assert_eq!(one(value).password("f").map(|it| it.expose().to_owned()).as_deref(), Some(password));
     }
 }
 
 #[test]
 fn what_a_change_may_leave_out() {
     let mut absent = body("{}");
-    assert_eq!((absent.update_email("email"), absent.update_password("password")), (Some(None), Some(None)));
+    assert_eq!(absent.update_email("email"), Some(None));
+    assert!(matches!(absent.update_password("password"), Some(None)));
     assert_eq!((absent.flag("is_active"), absent.update_flag("is_active")), (Some(None), Some(None)));
     assert_eq!(absent.update::<String>("name"), Some(None));
     assert_eq!(absent.update::<Option<String>>("nick"), Some(None));
@@ -112,7 +113,7 @@ fn what_a_change_may_leave_out() {
     assert_eq!(absent.finish(), Ok(()));
 
     let mut null = body(r#"{"password":null,"email":null,"seen":null,"is_active":null,"name":null,"nick":null}"#);
-    assert_eq!(null.update_password("password"), Some(None));
+    assert!(matches!(null.update_password("password"), Some(None)));
     assert_eq!(null.update_email("email"), None);
     assert_eq!(null.flag("seen"), Some(None));
     assert_eq!(null.update_flag("is_active"), None);
@@ -122,7 +123,7 @@ fn what_a_change_may_leave_out() {
     assert_eq!(kinds, ["string_type", "bool_type", "string_type"]);
 
     let mut set = body(r#"{"password":"p","email":"A@camelot.bt","is_active":"off","name":"x"}"#);
-    assert_eq!(set.update_password("password").flatten().as_deref().map(String::as_str), Some("p"));
+    assert_eq!(set.update_password("password").flatten().map(|it| it.expose().to_owned()).as_deref(), Some("p"));
     assert_eq!(set.update_email("email").flatten().map(|it| it.to_string()).as_deref(), Some("A@camelot.bt"));
     assert_eq!((set.update_flag("is_active"), set.update("name")), (Some(Some(false)), Some(Some("x".to_owned()))));
     assert_eq!(set.finish(), Ok(()));

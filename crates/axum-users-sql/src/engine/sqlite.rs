@@ -137,7 +137,10 @@ impl Engine for Sqlite {
     /// `UNIQUE constraint failed: user.handle`, `…: index 'axum_users_user_email'`.
     fn violated(error: &dyn sqlx::error::DatabaseError) -> Option<String> {
         let (_, what) = error.message().split_once("UNIQUE constraint failed: ")?;
-        let what = what.strip_prefix("index ").map_or_else(|| what.rsplit('.').next().unwrap_or(what), |index| index);
+        let what = match what.strip_prefix("index ") {
+            Some(index) => index,
+            None => what.rsplit('.').next().unwrap_or(what),
+        };
         Some(what.trim_matches('\'').to_owned())
     }
     fn meaning(error: &dyn sqlx::error::DatabaseError) -> Meaning {

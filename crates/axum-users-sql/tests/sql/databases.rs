@@ -49,9 +49,10 @@ impl Engine {
 }
 
 fn server(variable: &str) -> String {
-    std::env::var(variable).unwrap_or_else(|_| {
-        panic!("{variable} is not set: run `cargo xtask test`, or `cargo xtask services` and export what it prints")
-    })
+    let set = std::env::var(variable).map_err(|_| {
+        format!("{variable} is not set: run `cargo xtask test`, or `cargo xtask services` and export what it prints")
+    });
+    set.unwrap()
 }
 
 /// The same server, another database.

@@ -1,0 +1,140 @@
+//! The application that was recorded, built with our library.
+
+use std::time::Duration;
+
+use axum::{
+    Json, Router,
+    http::{header, request::Parts},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use axum_users::password::{Argon2Params, DefaultHasher, PasswordPool};
+use axum_users::{
+    Active, Anyone, AuthBackend, BearerTransport, Clock, CookieTransport, CurrentUser, DatabaseStrategy, Denied, Guard,
+    InvalidPassword, JwtStrategy, PasswordContext, PresentedToken, SqlStore, User, UserHooks, UserProfile, Users,
+};
+use serde_json::json;
+
+pub(crate) const SECRET: &[u8] = b"SECRET-SECRET-SECRET-SECRET-SECRET-0123456789";
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// The password rule of the recording.
+struct RecordedRule;
+
+impl<P: UserProfile> UserHooks<P> for RecordedRule {
+    async fn validate_password(&self, password: &str, _: PasswordContext<'_, P>) -> Result<(), InvalidPassword> {
+        if password.chars().count() < 3 {
+            return Err(InvalidPassword::new("Password should be at least 3 characters"));
+        }
+        if password == "listreason" {
+            return Err(InvalidPassword::from_json(json!(["too", { "weak": 1 }])));
+        }
+        Ok(())
+    }
+}
+
+/// Settings in which the suites differ.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Settings {
+    pub(crate) requires_verification: bool,
+}
+
+/// Router and store; what the recording does with SQL is done to the store's database.
+pub(crate) async fn application<P: UserProfile>(url: &str, clock: Clock, settings: Settings) -> Router {
+    let store = SqlStore::<P>::connect(url).await.unwrap();
+    // A second table stands for the second store of tokens.
+    let other = SqlStore::<P>::builder(url).access_token_table("other_tokens").connect().await.unwrap();
+    let cheap = DefaultHasher::new(Argon2Params::danger_below_floor(8, 1, 1).unwrap());
+    // The secret of the recording is a published sample.
+    let jwt = || JwtStrategy::danger_weak_secret(SECRET, HOUR).danger_accept_without_exp();
+    let bearer = |name: &str| BearerTransport::new(format!("auth/{name}/login"));
+    let backends = [
+        AuthBackend::new("jwt", bearer("jwt"), jwt()),
+        AuthBackend::new("cookie", CookieTransport::new().max_age(HOUR), jwt()),
+        AuthBackend::new("db", bearer("db"), DatabaseStrategy::new(store.clone(), HOUR)),
+        AuthBackend::new("redis", bearer("redis"), DatabaseStrategy::new(other, HOUR)),
+    ];
+    let mut users = Users::builder(store)
+        .hooks(RecordedRule)
+        .passwords(PasswordPool::builder(cheap).build().unwrap())
+        .clock(clock)
+        .requires_verification(settings.requires_verification)
+        .keep_last_superuser(false)
+        .danger_keep_sessions_on_password_change(true);
+    for backend in backends {
+        users = users.backend(backend);
+    }
+    let users = users.build().unwrap();
+    let not_found = || async { (axum::http::StatusCode::NOT_FOUND, Json(json!({ "detail": "Not Found" }))) };
+    users.router::<Users<P>>().merge(probes()).fallback(not_found).with_state(users)
+}
+
+/// The recording's probe routes for the flags of the authenticator, which are independent of each other there.
+fn probes<P: UserProfile>() -> Router<Users<P>> {
+    Router::new()
+        .route("/x/any", get(required::<P, Anyone>))
+        .route("/x/active", get(required::<P, Active>))
+        .route("/x/verified", get(required::<P, OnlyVerified>))
+        .route("/x/superuser", get(required::<P, OnlySuperuser>))
+        .route("/x/active-verified-superuser", get(required::<P, (Active, OnlyVerified, OnlySuperuser)>))
+        .route("/x/optional", get(optional::<P, Anyone>))
+        .route("/x/optional-active", get(optional::<P, Active>))
+        .route("/x/optional-verified", get(optional::<P, OnlyVerified>))
+        .route("/x/optional-superuser", get(optional::<P, OnlySuperuser>))
+        .route("/x/enabled-first", get(required::<P, (Active, First)>))
+        .route("/x/enabled-none", get(required::<P, (Active, Nobody)>))
+        .route("/x/enabled-rev", get(required::<P, Active>))
+        .route("/x/token", get(token::<P>))
+}
+
+async fn required<P: UserProfile, G: Guard<P>>(user: CurrentUser<P, G>) -> Response {
+    answer(&[("user", Some(user.email.as_str()))])
+}
+
+async fn optional<P: UserProfile, G: Guard<P>>(user: Option<CurrentUser<P, G>>) -> Response {
+    answer(&[("user", user.as_ref().map(|user| user.email.as_str()))])
+}
+
+async fn token<P: UserProfile>(user: Option<CurrentUser<P, Anyone>>, presented: PresentedToken<P, Anyone>) -> Response {
+    let token = presented.token.as_ref().map(|token| token.expose());
+    answer(&[("user", user.as_ref().map(|user| user.email.as_str())), ("token", token)])
+}
+
+/// An object whose members keep their order.
+fn answer(members: &[(&str, Option<&str>)]) -> Response {
+    let members = members.iter().map(|(name, value)| format!("{}:{}", json!(name), json!(value)));
+    let body = format!("{{{}}}", members.collect::<Vec<_>>().join(","));
+    ([(header::CONTENT_TYPE, "application/json")], body).into_response()
+}
+
+struct OnlyVerified;
+struct OnlySuperuser;
+struct First;
+struct Nobody;
+
+impl<P: UserProfile> Guard<P> for OnlyVerified {
+    fn check(user: &User<P>) -> Result<(), Denied> {
+        if user.is_verified { Ok(()) } else { Err(Denied::FORBIDDEN) }
+    }
+}
+impl<P: UserProfile> Guard<P> for OnlySuperuser {
+    fn check(user: &User<P>) -> Result<(), Denied> {
+        if user.is_superuser { Ok(()) } else { Err(Denied::FORBIDDEN) }
+    }
+}
+impl<P: UserProfile> Guard<P> for First {
+    fn check(_user: &User<P>) -> Result<(), Denied> {
+        Ok(())
+    }
+    fn enabled(backend: &str, _request: &Parts) -> bool {
+        backend == "jwt"
+    }
+}
+impl<P: UserProfile> Guard<P> for Nobody {
+    fn check(_user: &User<P>) -> Result<(), Denied> {
+        Ok(())
+    }
+    fn enabled(_backend: &str, _request: &Parts) -> bool {
+        false
+    }
+}
