@@ -1,16 +1,20 @@
 //! From a configuration to what serves: store, passwords, backends, users, router.
 
-use std::time::Duration;
+use std::{fs, path::Path, time::Duration};
 
 use axum::Router;
 use axum_users::{
-    AuthBackend, BearerTransport, CookieTransport, DatabaseStrategy, DefaultHasher, PasswordPool, SameSite, Secret,
-    SqlStore, SqlStoreBuilder, UserId, UserManager, UserProfile, Users,
+    AuthBackend, BearerTransport, CookieTransport, DatabaseStrategy, DefaultHasher, JwtStrategy, PasswordPool,
+    SameSite, Secret, SqlStore, SqlStoreBuilder, UserId, UserManager, UserProfile, Users,
+    jwt::{JwtKey, JwtKeys},
 };
+use zeroize::Zeroizing;
 
 use crate::{
     Failure,
-    config::{BackendSettings, Config, CookieSettings, JwtKeySettings, SameSiteSetting, StrategySettings, TransportSettings},
+    config::{
+        BackendSettings, Config, CookieSettings, JwtKeySettings, SameSiteSetting, StrategySettings, TransportSettings,
+    },
     profile::{self, ServerProfile},
     web,
 };
@@ -150,13 +154,34 @@ fn database_strategy<P: UserProfile>(
     strategy.shared_with_fastapi_users(config.database.shared_with_fastapi_users)
 }
 
-// Seam: the strategy of the core takes its place.
 fn jwt_strategy(
-    _config: &Config,
-    _jwt: &Secret,
-    _lifetime: Option<Duration>,
-    _audience: &[String],
-    _key: &JwtKeySettings,
-) -> Result<axum_users::JwtStrategy, Failure> {
-    Err(Failure::failed("jwt"))
+    config: &Config,
+    secret: &Secret,
+    lifetime: Option<Duration>,
+    audience: &[String],
+    key: &JwtKeySettings,
+) -> Result<JwtStrategy, Failure> {
+    let keys = match key {
+        // The configuration has judged these secrets already.
+        JwtKeySettings::Secret(algorithm) => {
+            let key =
+                |secret: &Secret| JwtKey::from_secret(*algorithm, secret.expose().as_bytes()).map_err(Failure::usage);
+            let mut keys = JwtKeys::new(key(secret)?);
+            for previous in &config.secrets.previous_jwt {
+                keys = keys.previous(key(previous)?);
+            }
+            keys
+        }
+        JwtKeySettings::Files { algorithm, private, public } => {
+            let read = |path: &Path| {
+                let problem = |error| Failure::usage(format!("{} cannot be read: {error}", path.display()));
+                fs::read(path).map(Zeroizing::new).map_err(problem)
+            };
+            let key = JwtKey::from_pem(*algorithm, &read(private)?, &read(public)?);
+            let problem = |error| Failure::usage(format!("{}, {}: {error}", private.display(), public.display()));
+            JwtKeys::new(key.map_err(problem)?)
+        }
+    };
+    let strategy = JwtStrategy::with_keys(keys, lifetime.unwrap_or_default()).audience(audience);
+    Ok(if lifetime.is_none() { strategy.danger_without_lifetime() } else { strategy })
 }

@@ -132,7 +132,8 @@ pub(crate) async fn limit(State(limits): State<Limits>, request: Request, next: 
     let Ok(_permit) = limits.requests.try_acquire() else { return unavailable() };
     let deadline = Instant::now() + limits.time;
     let (parts, body) = request.into_parts();
-    let announced = parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    let announced =
+        parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|length| length > limits.body_bytes as u64) {
         return closing(StatusCode::PAYLOAD_TOO_LARGE, "Content Too Large");
     }
@@ -153,7 +154,6 @@ pub(crate) async fn limit(State(limits): State<Limits>, request: Request, next: 
 }
 
 /// The one answer to a panic; what happened stands in the log (ASVS 16.5.1).
-#[expect(clippy::needless_pass_by_value, reason = "the signature that the layer asks for")]
 pub(crate) fn panicked(_payload: Box<dyn Any + Send>) -> Response {
     let content_type = [(header::CONTENT_TYPE, "text/plain; charset=utf-8")];
     (StatusCode::INTERNAL_SERVER_ERROR, content_type, "Internal Server Error").into_response()

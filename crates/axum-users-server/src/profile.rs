@@ -23,7 +23,8 @@ struct Columns {
 /// Sets the columns of this process; answers whether they are in force, which fails when others are already.
 #[must_use]
 pub(crate) fn install(own: &[OwnColumn]) -> bool {
-    let installed = COLUMNS.get_or_init(|| Columns { described: own.iter().map(describe).collect(), own: own.to_vec() });
+    let installed =
+        COLUMNS.get_or_init(|| Columns { described: own.iter().map(describe).collect(), own: own.to_vec() });
     installed.own == own
 }
 
@@ -98,7 +99,11 @@ impl<Id> From<ServerProfile<Id>> for Shown {
 
 impl ProfileRead for Shown {
     fn serialize_members<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
-        own().iter().zip(&self.0).filter(|(own, _)| !own.hidden).try_for_each(|(own, value)| map.serialize_entry(&own.field, value))
+        own()
+            .iter()
+            .zip(&self.0)
+            .filter(|(own, _)| !own.hidden)
+            .try_for_each(|(own, value)| map.serialize_entry(&own.field, value))
     }
 
     fn properties() -> Vec<Property> {

@@ -6,9 +6,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use axum_users::{Secret, random};
+use axum_users::{Secret, jwt::check_secret, random};
 
-use crate::config::{ConfigError, keys::Keys};
+use crate::config::{ConfigError, Origin, keys::Keys};
 
 /// The file, in the working folder.
 pub(crate) const FILE: &str = "axum-users.secrets.toml";
@@ -37,6 +37,13 @@ impl SecretSettings {
             (key, secret)
         });
 
+        if let Origin::File(path) = keys.origin("secrets.jwt")
+            && path != file
+            && is_readable_by_all(&path)
+        {
+            warnings
+                .push(format!("every user of this machine can read the secrets in {}: chmod 600 it", path.display()));
+        }
         let mut named: Vec<(String, &Secret)> = Vec::new();
         named.extend(jwt.iter().map(|secret| ("secrets.jwt".into(), secret)));
         named.extend(previous_jwt.iter().map(|secret| ("secrets.previous.jwt".into(), secret)));
@@ -70,7 +77,10 @@ impl SecretSettings {
         let table: toml::Table = text.parse().unwrap_or_default();
         let secret = table.get("secrets").and_then(|secrets| secrets.get("jwt")).and_then(toml::Value::as_str);
         secret.map(Secret::from).ok_or_else(|| {
-            ConfigError::one(format!("{}: there is no secrets.jwt in this file; set it, or remove the file", self.file.display()))
+            ConfigError::one(format!(
+                "{}: there is no secrets.jwt in this file; set it, or remove the file",
+                self.file.display()
+            ))
         })
     }
 }
@@ -100,6 +110,14 @@ pub(crate) fn read_file(path: &Path) -> Result<Option<String>, ConfigError> {
     Ok(Some(text))
 }
 
+fn is_readable_by_all(path: &Path) -> bool {
+    #[cfg(unix)]
+    return fs::metadata(path)
+        .is_ok_and(|file| std::os::unix::fs::PermissionsExt::mode(&file.permissions()) & 0o007 != 0);
+    #[cfg(not(unix))]
+    return false;
+}
+
 /// Makes the file with a new secret for each purpose, unless it is there. It appears whole or not at all.
 fn make(path: &Path) -> io::Result<()> {
     let temporary = path.with_extension(format!("{}.tmp", random::uuid_v4()));
@@ -118,7 +136,10 @@ fn write_new(path: &Path) -> io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(path)?;
-    writeln!(file, "# Made by axum-users. Whoever reads this file can log in as anyone: keep it to yourself,\n[secrets]")?;
+    writeln!(
+        file,
+        "# Made by axum-users. Whoever reads this file can log in as anyone: keep it to yourself,\n[secrets]"
+    )?;
     writeln!(file, "# and keep it at all: without it every token that was issued is void.")?;
     for name in ["jwt", "reset_password", "verification", "oauth_state"] {
         writeln!(file, "{name} = \"{}\"", random::token().expose())?;
@@ -145,30 +166,4 @@ fn weaknesses(secrets: &[(String, &Secret)]) -> Vec<(String, Weakness)> {
         }
     }
     found
-}
-
-// TODO: replace by `axum_users::jwt::check_secret`.
-use local::check_secret;
-mod local {
-    #[derive(Debug)]
-    pub(super) struct Weak(&'static str);
-    impl Weak {
-        pub(super) fn is_unusable(&self) -> bool {
-            self.0.contains("empty")
-        }
-    }
-    impl std::fmt::Display for Weak {
-        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            f.write_str(self.0)
-        }
-    }
-    pub(super) fn check_secret(secret: &[u8]) -> Result<(), Weak> {
-        if secret.trim_ascii().is_empty() {
-            Err(Weak("the secret is empty"))
-        } else if secret.len() < 32 {
-            Err(Weak("the secret is shorter than 32 bytes; make one with `openssl rand -hex 32`"))
-        } else {
-            Ok(())
-        }
-    }
 }

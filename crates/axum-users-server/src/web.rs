@@ -2,13 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum::{
-    Router,
-    extract::State,
-    middleware::from_fn_with_state,
-    response::Response,
-    routing::get,
-};
+use axum::{Router, extract::State, middleware::from_fn_with_state, response::Response, routing::get};
 use axum_users::{UserManager, UserProfile, Users};
 use http::{HeaderValue, Method, StatusCode, header};
 use tokio::{sync::Semaphore, time::timeout};
@@ -33,10 +27,7 @@ pub(crate) fn router<P: UserProfile>(config: &Config, users: &Users<P>) -> Route
         time: settings.request_timeout,
         requests: Arc::new(Semaphore::new(settings.max_connections)),
     };
-    let observation = Observation {
-        trusted_proxies: settings.trusted_proxies,
-        is_https: settings.public_url.is_https,
-    };
+    let observation = Observation { trusted_proxies: settings.trusted_proxies, is_https: settings.public_url.is_https };
     let mut router = user_routes(config, users)
         .fallback(|| async { detail(StatusCode::NOT_FOUND, "Not Found") })
         .layer(from_fn_with_state(limits, limit))

@@ -6,11 +6,7 @@ use axum_users::UserId;
 use tokio::{net::TcpListener, task::JoinHandle};
 
 use super::{block_on, for_id, print};
-use crate::{
-    Config, Failure,
-    app::App,
-    housekeeping, logging, serve,
-};
+use crate::{Config, Failure, app::App, housekeeping, logging, serve};
 
 /// Serves until a signal says to stop.
 pub(super) fn run(config: &Config) -> Result<(), Failure> {

@@ -2,6 +2,8 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use axum_users::jwt::JwtAlgorithm;
+
 use super::{
     Profile,
     keys::{Keys, Setting as _, words},
@@ -47,9 +49,9 @@ pub(crate) enum StrategySettings {
 #[derive(Debug)]
 pub(crate) enum JwtKeySettings {
     /// `secrets.jwt`.
-    Secret(Algorithm),
+    Secret(JwtAlgorithm),
     /// A pair of PEM files.
-    Files { algorithm: Algorithm, private: PathBuf, public: PathBuf },
+    Files { algorithm: JwtAlgorithm, private: PathBuf, public: PathBuf },
 }
 
 words! {
@@ -61,24 +63,6 @@ words! {
         Strict = "strict",
         /// Always.
         None = "none",
-    }
-}
-
-words! {
-    /// RFC 7518 section 3.1, RFC 8037 section 3.1.
-    pub(crate) enum Algorithm {
-        /// HMAC with SHA-256.
-        Hs256 = "HS256",
-        /// HMAC with SHA-384.
-        Hs384 = "HS384",
-        /// HMAC with SHA-512.
-        Hs512 = "HS512",
-        /// RSA with SHA-256.
-        Rs256 = "RS256",
-        /// ECDSA on P-256.
-        Es256 = "ES256",
-        /// Ed25519.
-        EdDsa = "EdDSA",
     }
 }
 
@@ -112,7 +96,9 @@ pub(super) fn read_backends(
     let mut backends: Vec<BackendSettings> = Vec::new();
     for name in &names {
         if !is_path_segment(name) {
-            context.keys.wrong("auth.backends", format!("{name:?} cannot be part of a path: letters, digits, - and _ can"));
+            context
+                .keys
+                .wrong("auth.backends", format!("{name:?} cannot be part of a path: letters, digits, - and _ can"));
         } else if backends.iter().any(|backend| backend.name == *name) {
             context.keys.wrong("auth.backends", format!("{name:?} is there twice"));
         } else {
@@ -157,7 +143,9 @@ impl Context<'_> {
                 let audience = self.keys.get(&key("audience"), vec!["fastapi-users:auth".to_owned()]);
                 StrategySettings::Jwt { lifetime, audience, key: self.jwt_key(&prefix) }
             }
-            Strategy::Database => StrategySettings::Database { lifetime: self.lifetime(&key("lifetime_seconds"), 3600) },
+            Strategy::Database => {
+                StrategySettings::Database { lifetime: self.lifetime(&key("lifetime_seconds"), 3600) }
+            }
             Strategy::Redis => {
                 self.keys.wrong(&key("strategy"), "redis comes in a later release");
                 return None;
@@ -198,16 +186,16 @@ impl Context<'_> {
 
     fn jwt_key(&mut self, prefix: &str) -> JwtKeySettings {
         let algorithm_key = format!("{prefix}.algorithm");
-        let algorithm = self.keys.get(&algorithm_key, Algorithm::Hs256);
+        let algorithm = self.keys.get(&algorithm_key, JwtAlgorithm::Hs256);
         let private = self.keys.optional::<String>(&format!("{prefix}.private_key_file"));
         let public = self.keys.optional::<String>(&format!("{prefix}.public_key_file"));
-        match (algorithm, private, public) {
-            (Algorithm::Hs256 | Algorithm::Hs384 | Algorithm::Hs512, None, None) => JwtKeySettings::Secret(algorithm),
-            (Algorithm::Rs256 | Algorithm::Es256 | Algorithm::EdDsa, Some(private), Some(public)) => {
+        match (algorithm.is_symmetric(), private, public) {
+            (true, None, None) => JwtKeySettings::Secret(algorithm),
+            (false, Some(private), Some(public)) => {
                 JwtKeySettings::Files { algorithm, private: private.into(), public: public.into() }
             }
-            (algorithm, ..) => {
-                let what = "HS256, HS384 and HS512 sign with secrets.jwt; the others need private_key_file and public_key_file";
+            _ => {
+                let what = "HS256, HS384 and HS512 sign with secrets.jwt; all others need private_key_file and public_key_file";
                 self.keys.wrong(&algorithm_key, what);
                 JwtKeySettings::Secret(algorithm)
             }

@@ -123,9 +123,11 @@ fn check_url(keys: &mut Keys, url: &str, danger_plaintext: bool, warnings: &mut 
         ),
     }
     if keys.origin(KEY).is_command_line() && parsed.password().is_some() {
-        warnings.push("a password on the command line can be read by every user of this machine: use \
+        warnings.push(
+            "a password on the command line can be read by every user of this machine: use \
              AXUM_USERS__DATABASE__URL or AXUM_USERS__DATABASE__URL_FILE"
-            .into());
+                .into(),
+        );
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, net::SocketAddr};
 
-use axum_users::Secret;
+use axum_users::{Secret, jwt::JwtAlgorithm};
 use toml::Value;
 
 use super::{
@@ -90,7 +90,8 @@ impl Keys {
         for key in keys {
             let matches: Vec<String> = self.layers.rest().map(|(it, _)| it.to_owned()).collect();
             let table = key.strip_suffix('.');
-            for found in matches.iter().filter(|it| it == key || table.is_some_and(|t| *it == t || it.starts_with(key))) {
+            for found in matches.iter().filter(|it| it == key || table.is_some_and(|t| *it == t || it.starts_with(key)))
+            {
                 if let Some(taken) = self.layers.take(found) {
                     self.problem(format!("{found}: not in this release; it comes in a later one ({})", taken.origin));
                 }
@@ -247,6 +248,16 @@ impl Setting for SocketAddr {
     }
     fn show(&self) -> String {
         quote(&self.to_string())
+    }
+}
+
+impl Setting for JwtAlgorithm {
+    const WHAT: &'static str = "an algorithm such as \"HS256\", \"RS256\", \"ES256\" or \"EdDSA\"";
+    fn from_text(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+    fn show(&self) -> String {
+        quote(self.as_str())
     }
 }
 

@@ -155,7 +155,6 @@ impl Layers {
         self.0.remove(key)
     }
 
-
     /// The names that follow this prefix, once each, in order: the tables below `auth.backend.`.
     pub(crate) fn names_below(&self, prefix: &str) -> Vec<String> {
         let mut names: Vec<String> = Vec::new();

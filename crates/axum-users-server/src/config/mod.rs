@@ -15,11 +15,12 @@ use std::{fmt, path::PathBuf};
 use axum_users::{Argon2Params, PasswordPolicy};
 
 pub(crate) use auth::{
-    Algorithm, BackendSettings, CookieSettings, JwtKeySettings, SameSiteSetting, StrategySettings, TransportSettings,
+    BackendSettings, CookieSettings, JwtKeySettings, SameSiteSetting, StrategySettings, TransportSettings,
 };
 pub(crate) use columns::OwnColumn;
 pub(crate) use database::{DatabaseSettings, IdKind};
 use keys::{Entry, Keys, words};
+pub(crate) use layers::Origin;
 pub use layers::Sources;
 pub(crate) use server::{LogFormat, ServerSettings};
 
@@ -30,7 +31,6 @@ use crate::secrets::{self, SecretSettings};
 #[non_exhaustive]
 pub struct Config {
     pub(crate) folder: PathBuf,
-    pub(crate) profile: Profile,
     pub(crate) server: ServerSettings,
     pub(crate) database: DatabaseSettings,
     pub(crate) secrets: SecretSettings,
@@ -107,7 +107,6 @@ impl Config {
         let entries = keys.finish()?;
         Ok(Self {
             folder: sources.folder.clone(),
-            profile,
             server,
             database,
             secrets,

@@ -87,7 +87,10 @@ impl ServerSettings {
             keys.wrong("server.log_filter", "a level (error, warn, info, debug, trace), or several as target=level,…");
         }
         if !settings.allowed_origins.iter().all(|origin| is_origin(origin)) {
-            keys.wrong("server.allowed_origins", "each is a scheme and a host, such as https://app.example.com, no more");
+            keys.wrong(
+                "server.allowed_origins",
+                "each is a scheme and a host, such as https://app.example.com, no more",
+            );
         }
         settings
     }
