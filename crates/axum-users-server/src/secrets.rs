@@ -18,6 +18,8 @@ pub(crate) const FILE: &str = "axum-users.secrets.toml";
 pub(crate) struct SecretSettings {
     /// Where they are kept when they are not configured.
     pub(crate) file: PathBuf,
+    /// Whether `secrets.jwt` comes from elsewhere.
+    pub(crate) is_configured: bool,
     /// `None`: neither configured nor made yet.
     pub(crate) jwt: Option<Secret>,
     /// Tokens that these signed are still accepted.
@@ -44,6 +46,7 @@ impl SecretSettings {
             warnings
                 .push(format!("every user of this machine can read the secrets in {}: chmod 600 it", path.display()));
         }
+        let is_configured = jwt.is_some() && keys.origin("secrets.jwt") != Origin::File(file.clone());
         let mut named: Vec<(String, &Secret)> = Vec::new();
         named.extend(jwt.iter().map(|secret| ("secrets.jwt".into(), secret)));
         named.extend(previous_jwt.iter().map(|secret| ("secrets.previous.jwt".into(), secret)));
@@ -55,7 +58,7 @@ impl SecretSettings {
                 keys.wrong(&key, what.text);
             }
         }
-        Self { file, jwt, previous_jwt }
+        Self { file, is_configured, jwt, previous_jwt }
     }
 
     /// The secret that signs; made now, with all others, if there is none.

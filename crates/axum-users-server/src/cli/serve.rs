@@ -54,12 +54,11 @@ fn welcome(config: &Config, address: SocketAddr) -> Result<(), Failure> {
         print(format_args!("  Try it       http://{address}/docs"))?;
     }
     print(format_args!("  Database     {} (from {})", config.database.shown, folder.display()))?;
-    match &config.secrets.jwt {
-        Some(_) => print("  Secrets      as configured")?,
-        None => {
-            let file = std::path::absolute(&config.secrets.file).unwrap_or_else(|_| config.secrets.file.clone());
-            print(format_args!("  Secrets      {} (keep this file, and keep it to yourself)", file.display()))?;
-        }
+    if config.secrets.is_configured {
+        print("  Secrets      as configured")?;
+    } else {
+        let file = std::path::absolute(&config.secrets.file).unwrap_or_else(|_| config.secrets.file.clone());
+        print(format_args!("  Secrets      {} (keep this file, and keep it to yourself)", file.display()))?;
     }
     print("  There are no users yet. To make one who may manage the others:\n")?;
     print("      axum-users user create you@example.com --superuser\n")
