@@ -13,7 +13,8 @@ fn sc_01_the_compiler_forbids_unsafe_code_in_every_crate() {
     assert!(read("Cargo.toml").contains("\nunsafe_code = \"forbid\"\n"));
     for manifest in manifests() {
         let text = fs::read_to_string(&manifest).unwrap();
-        assert!(text.contains("\n[lints]\nworkspace = true\n"), "{} has lints of its own", manifest.display());
+        let forbids = ["\n[lints]\nworkspace = true\n", "\n[lints.rust]\nunsafe_code = \"forbid\"\n"];
+        assert!(forbids.iter().any(|it| text.contains(it)), "{} does not forbid unsafe code", manifest.display());
     }
 }
 

@@ -1,0 +1,203 @@
+//! Each example does what it says.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failing step fails the test")]
+
+#[expect(dead_code, reason = "`main` is not called here")]
+#[path = "../cookie_browser.rs"]
+mod cookie_browser;
+#[expect(dead_code, reason = "`main` is not called here")]
+#[path = "../custom_database.rs"]
+mod custom_database;
+#[expect(dead_code, reason = "`main` is not called here")]
+#[path = "../custom_guard.rs"]
+mod custom_guard;
+#[expect(dead_code, reason = "`main` is not called here")]
+#[path = "../hooks.rs"]
+mod hooks;
+#[expect(dead_code, reason = "`main` is not called here")]
+#[path = "../minimal.rs"]
+mod minimal;
+#[expect(dead_code, reason = "`main` is not called here")]
+#[path = "../own_columns.rs"]
+mod own_columns;
+#[expect(dead_code, reason = "`main` is not called here")]
+#[path = "../programmatic.rs"]
+mod programmatic;
+#[expect(dead_code, reason = "`main` is not called here")]
+#[path = "../two_user_kinds.rs"]
+mod two_user_kinds;
+
+use axum::{Router, body::Body, http::Request, response::Response};
+use axum_users::{Fields, Secret, UserUpdate};
+use http_body_util::BodyExt as _;
+use serde_json::{Value, json};
+use tower::ServiceExt as _;
+
+const MEMORY: &str = "sqlite::memory:";
+const PASSWORD: &str = "plum tomato engine";
+
+/// Somebody at the router, with or without a token.
+struct Client {
+    router: Router,
+    token: Option<String>,
+}
+
+impl Client {
+    fn new(router: Router) -> Self {
+        Self { router, token: None }
+    }
+
+    async fn send(&self, method: &str, path: &str, content_type: &str, body: String) -> Response {
+        let mut request = Request::builder().method(method).uri(path).header("content-type", content_type);
+        if let Some(token) = &self.token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        self.router.clone().oneshot(request.body(Body::from(body)).unwrap()).await.unwrap()
+    }
+
+    async fn json(&self, method: &str, path: &str, body: Value) -> (u16, Value) {
+        let response = self.send(method, path, "application/json", body.to_string()).await;
+        let status = response.status().as_u16();
+        (status, serde_json::from_str(&text(response).await).unwrap_or_default())
+    }
+
+    async fn get(&self, path: &str) -> (u16, String) {
+        let response = self.send("GET", path, "text/plain", String::new()).await;
+        (response.status().as_u16(), text(response).await)
+    }
+
+    async fn register(&self, at: &str, email: &str, more: Value) -> (u16, Value) {
+        let mut body = json!({ "email": email, "password": PASSWORD });
+        body.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap_or_default());
+        self.json("POST", &format!("{at}/auth/register"), body).await
+    }
+
+    async fn login(&self, path: &str, email: &str) -> Response {
+        let form = format!("username={}&password={}", email.replace('@', "%40"), PASSWORD.replace(' ', "+"));
+        self.send("POST", path, "application/x-www-form-urlencoded", form).await
+    }
+
+    async fn log_in(&mut self, path: &str, email: &str) {
+        let body: Value = serde_json::from_str(&text(self.login(path, email).await).await).unwrap();
+        self.token = Some(body["access_token"].as_str().unwrap().to_owned());
+    }
+}
+
+async fn text(response: Response) -> String {
+    String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
+}
+
+#[tokio::test]
+async fn minimal_registers_logs_in_and_knows() {
+    let mut client = Client::new(minimal::app(MEMORY).await.unwrap());
+    assert_eq!(client.get("/hello").await.0, 401);
+    assert_eq!(client.register("", "arthur@camelot.bt", json!({})).await.0, 201);
+    client.log_in("/auth/jwt/login", "arthur@camelot.bt").await;
+    assert_eq!(client.get("/hello").await, (200, "Hello arthur@camelot.bt".to_owned()));
+}
+
+#[tokio::test]
+async fn own_columns_reach_every_route() {
+    let mut client = Client::new(own_columns::app(MEMORY).await.unwrap());
+    let (status, refused) = client.register("", "a@camelot.bt", json!({ "favourite": "blue", "handle": 7 })).await;
+    assert_eq!((status, refused["detail"].as_array().unwrap().len()), (422, 3), "{refused}");
+    let sent = json!({ "first_name": "Ada", "favourite": "#20b2aa", "handle": "ada", "plan": "PRO", "notes": "x" });
+    let (status, user) = client.register("", "ada@camelot.bt", sent).await;
+    assert_eq!(status, 201, "{user}");
+    assert_eq!((&user["favourite"], &user["plan"], user.get("notes")), (&json!("#20b2aa"), &json!("free"), None));
+    let (status, refused) = client.register("", "b@camelot.bt", json!({ "first_name": "B", "handle": "ada" })).await;
+    let taken = json!({ "code": "REGISTER_VALUE_ALREADY_EXISTS", "field": "handle" });
+    assert_eq!((status, &refused["detail"]), (400, &taken));
+    client.log_in("/auth/jwt/login", "ada@camelot.bt").await;
+    let (status, user) = client.json("PATCH", "/users/me", json!({ "favourite": null, "plan": "PRO" })).await;
+    assert_eq!(
+        (status, &user["favourite"], &user["handle"], &user["plan"]),
+        (200, &json!(null), &json!("ada"), &json!("free"))
+    );
+    assert_eq!(client.get("/hello").await.1, "Hello Ada, you are on Free");
+}
+
+#[tokio::test]
+async fn the_cookie_of_a_browser_lives_until_logout() {
+    let client = Client::new(cookie_browser::app(MEMORY, true).await.unwrap());
+    assert_eq!(client.get("/").await.0, 303);
+    assert!(client.get("/sign-in").await.1.contains("autocomplete=\"current-password\""));
+    client.register("", "arthur@camelot.bt", json!({})).await;
+    let response = client.login("/auth/cookie/login", "arthur@camelot.bt").await;
+    let cookie = response.headers()["set-cookie"].to_str().unwrap().to_owned();
+    assert!(cookie.ends_with("; HttpOnly; Max-Age=604800; Path=/; SameSite=lax; Secure"), "{cookie}");
+    let cookie = cookie.split(';').next().unwrap().to_owned();
+    let send = async |method: &str, path: &str| {
+        let request = Request::builder().method(method).uri(path).header("cookie", &cookie);
+        client.router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap().status().as_u16()
+    };
+    assert_eq!(send("GET", "/").await, 200);
+    assert_eq!(send("POST", "/auth/cookie/logout").await, 204);
+    assert_eq!(send("GET", "/").await, 303);
+}
+
+#[tokio::test]
+async fn a_guard_looks_at_a_column() {
+    let (router, users) = custom_guard::app(MEMORY).await.unwrap();
+    let mut client = Client::new(router);
+    client.register("", "arthur@camelot.bt", json!({ "points": 1000 })).await;
+    client.log_in("/auth/jwt/login", "arthur@camelot.bt").await;
+    assert_eq!((client.get("/lounge").await.0, client.get("/control-room").await.0), (403, 403));
+    let user = users.get_by_email("arthur@camelot.bt").await.unwrap().unwrap();
+    let profile = custom_guard::ProfileUpdate { points: Some(100) };
+    let update = UserUpdate { profile, is_superuser: Some(true), is_verified: Some(true), ..UserUpdate::default() };
+    users.update(&user, update, Fields::All, None, None).await.unwrap();
+    assert_eq!(client.get("/lounge").await, (200, "100 points".to_owned()));
+    assert_eq!(client.get("/control-room").await.0, 200);
+}
+
+#[tokio::test]
+async fn hooks_have_their_turn() {
+    let diary = hooks::Diary::default();
+    let client = Client::new(hooks::app(MEMORY, diary.clone()).await.unwrap());
+    let (status, refused) = client.register("", "mordred@orkney.bt", json!({})).await;
+    assert_eq!((status, refused), (403, json!({ "detail": "NOT_INVITED" })));
+    let (status, refused) = client.register("", "arthur@camelot.bt", json!({ "password": "camelot by night" })).await;
+    assert_eq!((status, &refused["detail"]["code"]), (400, &json!("REGISTER_INVALID_PASSWORD")));
+    client.register("", "arthur@camelot.bt", json!({})).await;
+    let response = client.login("/auth/jwt/login", "arthur@camelot.bt").await;
+    assert_eq!(response.headers()["x-welcome"], "back");
+    assert_eq!(diary.pages(), ["registered arthur@camelot.bt", "logged in arthur@camelot.bt"]);
+}
+
+#[tokio::test]
+async fn a_program_creates_a_superuser_once() {
+    let users = programmatic::manager(MEMORY).await.unwrap();
+    let ensure = async || programmatic::ensure_superuser(&users, "merlin@camelot.bt", Secret::from(PASSWORD)).await;
+    assert_eq!((ensure().await.unwrap(), ensure().await.unwrap()), (true, false));
+    let merlin = users.get_by_email("MERLIN@camelot.bt").await.unwrap().unwrap();
+    assert!(merlin.is_superuser && merlin.is_verified);
+}
+
+#[tokio::test]
+async fn two_kinds_of_users_do_not_meet() {
+    let folder = std::env::temp_dir().join(format!("axum-users-examples-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let url = format!("sqlite://{}", folder.join("two.db").display());
+    let mut client = Client::new(two_user_kinds::app(&url).await.unwrap());
+    let (_, customer) = client.register("/customers", "a@camelot.bt", json!({})).await;
+    assert_eq!(customer["id"], json!(1));
+    let (status, clerk) = client.register("/clerks", "a@camelot.bt", json!({ "desk": 4 })).await;
+    assert_eq!((status, clerk["desk"].clone()), (201, json!(4)), "the same mailbox, another kind");
+    client.log_in("/customers/auth/jwt/login", "a@camelot.bt").await;
+    assert_eq!(client.get("/shop").await, (200, "customer 1".to_owned()));
+    assert_eq!(client.get("/office").await.0, 401);
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[tokio::test]
+async fn users_may_be_kept_anywhere() {
+    let mut client = Client::new(custom_database::app(custom_database::ListOfUsers::default()).unwrap());
+    assert_eq!(client.register("", "arthur@camelot.bt", json!({})).await.0, 201);
+    assert_eq!(client.register("", "ARTHUR@camelot.bt", json!({})).await.0, 400);
+    client.log_in("/auth/jwt/login", "arthur@camelot.bt").await;
+    let (status, user) = client.json("PATCH", "/users/me", json!({ "email": "king@camelot.bt" })).await;
+    assert_eq!((status, &user["email"]), (200, &json!("king@camelot.bt")));
+    let (status, _) = client.json("PATCH", "/users/me", json!({ "password": "another tomato engine" })).await;
+    assert_eq!(status, 200);
+    assert_eq!(client.get("/users/me").await.0, 401, "a new password ends what was issued before");
+}

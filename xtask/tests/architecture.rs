@@ -1,0 +1,134 @@
+//! The invariants of `ARCHITECTURE.md`, read from `cargo metadata` and the source tree.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a helper that fails is a test that fails")]
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use serde_json::Value;
+
+/// Each crate with its floor. An arrow points to a lower floor, never to the same or a higher one.
+const FLOORS: [(&str, u8); 7] = [
+    ("axum-users-macros", 0),
+    ("axum-users-core", 0),
+    ("axum-users-sql", 1),
+    ("axum-users-testing", 1),
+    ("axum-users", 2),
+    ("axum-users-server", 3),
+    ("xtask", 3),
+];
+
+#[test]
+fn arrows_point_down_only() {
+    for package in packages() {
+        let Some(from) = floor(package["name"].as_str().unwrap()) else { continue };
+        for dependency in package["dependencies"].as_array().unwrap().iter().filter(|it| it["kind"].is_null()) {
+            let name = dependency["name"].as_str().unwrap();
+            if let Some(to) = floor(name) {
+                assert!(to < from, "{} must not depend on {name}", package["name"]);
+            }
+        }
+    }
+}
+
+#[test]
+fn every_crate_has_a_floor() {
+    for package in packages() {
+        let name = package["name"].as_str().unwrap();
+        let beside = ["axum-users-examples", "axum-users-parity"].contains(&name);
+        assert!(beside || floor(name).is_some(), "{name} has no floor: say where it belongs");
+    }
+}
+
+#[test]
+fn core_names_neither_a_web_framework_nor_a_driver() {
+    let core = packages().into_iter().find(|package| package["name"] == "axum-users-core").unwrap();
+    for dependency in core["dependencies"].as_array().unwrap() {
+        let name = dependency["name"].as_str().unwrap();
+        for banned in ["axum", "hyper", "tower", "sqlx", "mongodb", "redis"] {
+            assert!(name != banned && !name.starts_with(&format!("{banned}-")), "core depends on {name}");
+        }
+    }
+}
+
+#[test]
+fn wire_codes_stand_in_one_file() {
+    let error = root().join("crates/axum-users/src/error.rs");
+    let text = fs::read_to_string(&error).unwrap();
+    let codes: Vec<&str> = text.lines().filter_map(|line| line.split_once(" = \"")?.1.strip_suffix("\",")).collect();
+    assert!(codes.contains(&"LOGIN_BAD_CREDENTIALS"), "the codes are read wrongly: {codes:?}");
+    for file in sources() {
+        // OpenAPI shows the codes as examples, as they are on the wire.
+        if file == error || file.components().any(|part| part.as_os_str() == "openapi") {
+            continue;
+        }
+        let text = fs::read_to_string(&file).unwrap();
+        for code in &codes {
+            assert!(!text.contains(&format!("\"{code}\"")), "{} spells {code}", file.display());
+        }
+    }
+}
+
+#[test]
+fn clock_and_randomness_have_one_file_each() {
+    for (call, home) in [
+        ("OffsetDateTime::now_utc(", "crates/axum-users-core/src/clock.rs"),
+        ("SystemTime::now(", "crates/axum-users-core/src/clock.rs"),
+        ("getrandom::", "crates/axum-users-core/src/random.rs"),
+        ("Uuid::new_v4(", "crates/axum-users-core/src/random.rs"),
+    ] {
+        for file in sources().into_iter().filter(|file| *file != root().join(home)) {
+            assert!(!fs::read_to_string(&file).unwrap().contains(call), "{} calls {call}", file.display());
+        }
+    }
+}
+
+#[test]
+fn routes_hold_no_status_codes_of_their_own_rules() {
+    let manager = root().join("crates/axum-users-core/src/manager");
+    for file in sources().into_iter().filter(|file| file.starts_with(&manager)) {
+        assert!(!fs::read_to_string(&file).unwrap().contains("StatusCode"), "{} names a status", file.display());
+    }
+}
+
+fn floor(name: &str) -> Option<u8> {
+    FLOORS.iter().find(|(it, _)| *it == name).map(|(_, floor)| *floor)
+}
+
+fn packages() -> Vec<Value> {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version=1", "--no-deps", "--locked"])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
+    metadata["packages"].as_array().unwrap().clone()
+}
+
+/// The library's and the server's sources, without tests.
+fn sources() -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(root().join("crates")).unwrap() {
+        collect(&entry.unwrap().path().join("src"), &mut found);
+    }
+    assert!(found.len() > 40, "the tree is read wrongly");
+    found
+}
+
+fn collect(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(&path, found);
+        } else if path.extension().is_some_and(|it| it == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
