@@ -75,6 +75,9 @@ impl From<axum_users::SchemaError> for Failure {
     fn from(error: axum_users::SchemaError) -> Self {
         match error {
             axum_users::SchemaError::Url(_) => Self::usage(error),
+            axum_users::SchemaError::NotOurs { .. } => {
+                Self::Failed(format!("{error}\nSay so with `axum-users migrate --adopt`, or database.adopt = true"))
+            }
             other => Self::Failed(chain(&other)),
         }
     }

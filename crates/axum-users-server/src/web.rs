@@ -19,19 +19,27 @@ use crate::{
 /// How long the store may take to say that it is there.
 const PING: Duration = Duration::from_secs(2);
 
+/// Whether this release has `/docs` and `/openapi.json`.
+pub(crate) const HAS_DOCS: bool = false;
+
 /// All routes, and the layers around them.
 pub(crate) fn router<P: UserProfile>(config: &Config, users: &Users<P>) -> Router {
-    let settings = &config.server;
+    around(&config.server, user_routes(config, users), health(users.manager().clone()))
+}
+
+/// What every request goes through. Health is asked for by machines that must get an answer while all is busy, so it has no
+/// limits.
+fn around(settings: &ServerSettings, limited: Router, unlimited: Router) -> Router {
     let limits = Limits {
         body_bytes: settings.body_limit,
         time: settings.request_timeout,
         requests: Arc::new(Semaphore::new(settings.max_connections)),
     };
     let observation = Observation { trusted_proxies: settings.trusted_proxies, is_https: settings.public_url.is_https };
-    let mut router = user_routes(config, users)
+    let mut router = limited
         .fallback(|| async { detail(StatusCode::NOT_FOUND, "Not Found") })
         .layer(from_fn_with_state(limits, limit))
-        .merge(health(users.manager().clone()))
+        .merge(unlimited)
         .method_not_allowed_fallback(|| async { detail(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed") });
     if let Some(cors) = cors(settings) {
         router = router.layer(cors);
@@ -90,4 +98,54 @@ fn cors(settings: &ServerSettings) -> Option<CorsLayer> {
             .expose_headers([header::RETRY_AFTER, REQUEST_ID])
             .max_age(Duration::from_secs(600))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{body::Body, http::Request};
+    use http_body_util::BodyExt as _;
+    use tower::ServiceExt as _;
+
+    use super::*;
+    use crate::Sources;
+
+    async fn panics() -> &'static str {
+        panic!("canary")
+    }
+
+    async fn never_ends() -> &'static str {
+        std::future::pending().await
+    }
+
+    async fn ask(path: &str, change: impl FnOnce(&mut ServerSettings)) -> (StatusCode, String) {
+        let mut settings = Config::load(&Sources::folder("/nowhere")).unwrap().server;
+        change(&mut settings);
+        let limited = Router::new().route("/panics", get(panics)).route("/never-ends", get(never_ends));
+        let unlimited = Router::new().route("/panics-too", get(panics));
+        let request = Request::get(path).body(Body::empty()).unwrap();
+        let answer = around(&settings, limited, unlimited).oneshot(request).await.unwrap();
+        let status = answer.status();
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn lg_05_a_panic_is_one_500_that_tells_nothing() {
+        for path in ["/panics", "/panics-too"] {
+            let (status, body) = ask(path, |_| ()).await;
+            assert_eq!((status, body.as_str()), (StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error"));
+        }
+    }
+
+    #[tokio::test]
+    async fn in_06_what_takes_too_long_is_503() {
+        let (status, _) = ask("/never-ends", |settings| settings.request_timeout = Duration::from_millis(1)).await;
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    }
+
+    #[tokio::test]
+    async fn av_01_more_requests_than_there_is_room_for_are_503() {
+        let (status, _) = ask("/panics", |settings| settings.max_connections = 0).await;
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    }
 }

@@ -1,6 +1,12 @@
 //! The binary from outside: started in a folder of its own, on a port of its own, spoken to over the network.
 #![cfg(unix)]
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests"
+)]
 
 #[path = "server/columns.rs"]
 mod columns;

@@ -23,14 +23,15 @@ impl Migrate {
     }
 
     async fn run_for<Id: UserId>(&self, config: &Config) -> Result<(), Failure> {
-        let builder = app::store_builder::<Id>(config)?.adopt(self.adopt || config.database.adopt);
+        let builder = app::store_builder::<Id>(config)?;
         if self.check {
-            for statement in builder.plan().await? {
+            // Nothing is done, so tables of others may be looked at, too.
+            for statement in builder.adopt(true).plan().await? {
                 print(format_args!("{statement};"))?;
             }
             return Ok(());
         }
-        builder.migrate(true).connect().await?.close().await;
+        builder.adopt(self.adopt || config.database.adopt).migrate(true).connect().await?.close().await;
         print(format_args!("{} is up to date", config.database.shown))
     }
 }

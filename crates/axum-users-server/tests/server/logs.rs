@@ -94,8 +94,7 @@ fn lg_03_what_clients_send_cannot_forge_a_line() {
             // Some of it is no HTTP.
             answered += usize::from(Answer::read(stream).status == 404);
         }
-        let odd =
-            server.send("GET", "/x", &[("x-request-id", "a\tb\u{202e}"), ("user-agent", "\u{202e}")], b"");
+        let odd = server.send("GET", "/x", &[("x-request-id", "a\tb\u{202e}"), ("user-agent", "\u{202e}")], b"");
         assert_eq!(odd.status, 404);
         let log = server.stop();
         let deceives = |c: char| c != '\n' && (c.is_control() || "\u{200b}\u{202e}\u{2066}\u{2028}".contains(c));

@@ -101,3 +101,16 @@ fn an_address_that_is_taken_is_a_failure_and_no_usage_error() {
     assert_eq!(ran.code, 1);
     assert!(ran.stderr.contains(&server.address.to_string()), "{}", ran.stderr);
 }
+
+#[test]
+fn a_connection_that_waits_does_not_delay_the_end() {
+    let folder = Folder::new();
+    let server = folder.serve();
+    let mut idle = server.connect();
+    idle.write_all(b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
+    std::io::Read::read_exact(&mut idle, &mut [0; 15]).unwrap();
+    let silent = server.connect();
+    let log = server.stop();
+    assert!(!log.contains("did not finish"), "{log}");
+    drop((idle, silent));
+}
