@@ -25,6 +25,7 @@ pub use backend::AuthBackend;
 pub use error::ErrorCode;
 pub use extract::{CurrentUser, PresentedToken};
 pub use guard::{Active, Anyone, Denied, Guard, Superuser, Verified};
+pub use routes::client_address;
 pub use schemas::UserRead;
 pub use transport::{BearerTransport, CookieTransport, SameSite, Transport};
 pub use users::{ConfigError, Users, UsersBuilder};

@@ -70,9 +70,10 @@ impl<P: UserProfile> Users<P> {
     }
 }
 
-/// The client's address: the hop that the outermost of our own proxies saw. A header that is too short or does not parse
-/// tells nothing, and the peer counts (ASVS 4.1.3).
-fn client_address(headers: &http::HeaderMap, trusted: usize, peer: Option<IpAddr>) -> Option<IpAddr> {
+/// The client's address: the hop of `X-Forwarded-For` that the outermost of our own proxies saw, `trusted` from the right. A
+/// header that is too short or does not parse tells nothing, and the peer counts (ASVS 4.1.3).
+#[must_use]
+pub fn client_address(headers: &http::HeaderMap, trusted: usize, peer: Option<IpAddr>) -> Option<IpAddr> {
     if trusted == 0 {
         return peer;
     }

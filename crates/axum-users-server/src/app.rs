@@ -1,0 +1,187 @@
+//! From a configuration to what serves: store, passwords, backends, users, router.
+
+use std::{fs, path::Path, time::Duration};
+
+use axum::Router;
+use axum_users::{
+    AuthBackend, BearerTransport, CookieTransport, DatabaseStrategy, DefaultHasher, JwtStrategy, PasswordPool,
+    SameSite, Secret, SqlStore, SqlStoreBuilder, UserId, UserManager, UserProfile, Users,
+    jwt::{JwtKey, JwtKeys},
+};
+use zeroize::Zeroizing;
+
+use crate::{
+    Failure,
+    config::{
+        BackendSettings, Config, CookieSettings, JwtKeySettings, SameSiteSetting, StrategySettings, TransportSettings,
+    },
+    profile::{self, ServerProfile},
+    web,
+};
+
+/// A server that is ready to serve, for one type of id.
+pub(crate) struct App<Id: UserId> {
+    pub(crate) users: Users<ServerProfile<Id>>,
+    pub(crate) store: SqlStore<ServerProfile<Id>>,
+    pub(crate) router: Router,
+}
+
+impl<Id: UserId> App<Id> {
+    /// Opens everything.
+    pub(crate) async fn open(config: &Config, jwt: &Secret) -> Result<Self, Failure> {
+        let store = store_builder::<Id>(config)?.connect().await?;
+        let users = users(config, store.clone(), jwt)?;
+        let router = web::router(config, &users);
+        Ok(Self { users, store, router })
+    }
+}
+
+/// The store as it is configured, not yet connected.
+pub(crate) fn store_builder<Id: UserId>(config: &Config) -> Result<SqlStoreBuilder<ServerProfile<Id>>, Failure> {
+    if !profile::install(&config.columns) {
+        return Err(Failure::failed("this process serves other own columns already"));
+    }
+    let database = &config.database;
+    let mut builder = SqlStore::builder(database.url.expose())
+        .user_table(&database.user_table)
+        .access_token_table(&database.access_token_table)
+        .max_connections(database.max_connections)
+        .migrate(database.migrate_on_start)
+        .adopt(database.adopt);
+    for (ours, theirs) in &database.columns {
+        builder = builder.column(*ours, theirs);
+    }
+    Ok(builder)
+}
+
+/// The rules alone, for the command line.
+pub(crate) fn manager<Id: UserId>(
+    config: &Config,
+    store: SqlStore<ServerProfile<Id>>,
+) -> Result<UserManager<ServerProfile<Id>>, Failure> {
+    UserManager::builder(store)
+        .passwords(passwords(config)?)
+        .password_policy(config.password.clone())
+        .keep_last_superuser(config.keep_last_superuser)
+        .danger_keep_sessions_on_password_change(config.auth.keep_sessions_on_password_change)
+        .build()
+        .map_err(Failure::failed)
+}
+
+fn users<Id: UserId>(
+    config: &Config,
+    store: SqlStore<ServerProfile<Id>>,
+    jwt: &Secret,
+) -> Result<Users<ServerProfile<Id>>, Failure> {
+    let settings = &config.server;
+    // A proxy may have changed Host; people know the server by this name.
+    let origins = settings.allowed_origins.iter().chain(&settings.public_url.origin);
+    let mut builder = Users::builder(store.clone())
+        .passwords(passwords(config)?)
+        .password_policy(config.password.clone())
+        .requires_verification(config.auth.requires_verification)
+        .keep_last_superuser(config.keep_last_superuser)
+        .danger_keep_sessions_on_password_change(config.auth.keep_sessions_on_password_change)
+        .allowed_origins(origins)
+        .body_limit(settings.body_limit)
+        .trusted_proxies(settings.trusted_proxies);
+    for settings in &config.auth.backends {
+        builder = builder.backend(backend(config, settings, store.clone(), jwt)?);
+    }
+    builder.build().map_err(Failure::usage)
+}
+
+fn passwords(config: &Config) -> Result<PasswordPool, Failure> {
+    let hashing = &config.hashing;
+    let pool = PasswordPool::builder(DefaultHasher::new(config.argon2)).memory_budget(hashing.memory_budget);
+    let pool = if hashing.concurrency == 0 { pool } else { pool.threads(hashing.concurrency) };
+    pool.build().map_err(Failure::failed)
+}
+
+fn backend<Id: UserId>(
+    config: &Config,
+    settings: &BackendSettings,
+    store: SqlStore<ServerProfile<Id>>,
+    jwt: &Secret,
+) -> Result<AuthBackend<ServerProfile<Id>>, Failure> {
+    let name = settings.name.as_str();
+    let bearer = || BearerTransport::new(format!("auth/{name}/login"));
+    Ok(match (&settings.transport, &settings.strategy) {
+        (TransportSettings::Bearer, StrategySettings::Database { lifetime }) => {
+            AuthBackend::new(name, bearer(), database_strategy(config, store, *lifetime))
+        }
+        (TransportSettings::Cookie(cookie), StrategySettings::Database { lifetime }) => {
+            AuthBackend::new(name, cookie_transport(cookie), database_strategy(config, store, *lifetime))
+        }
+        (TransportSettings::Bearer, StrategySettings::Jwt { lifetime, audience, key }) => {
+            AuthBackend::new(name, bearer(), jwt_strategy(config, jwt, *lifetime, audience, key)?)
+        }
+        (TransportSettings::Cookie(cookie), StrategySettings::Jwt { lifetime, audience, key }) => {
+            AuthBackend::new(name, cookie_transport(cookie), jwt_strategy(config, jwt, *lifetime, audience, key)?)
+        }
+    })
+}
+
+fn cookie_transport(settings: &CookieSettings) -> CookieTransport {
+    let mut cookie = CookieTransport::new()
+        .name(&settings.name)
+        .path(&settings.path)
+        .danger_secure(settings.secure)
+        .danger_http_only(settings.http_only)
+        .same_site(match settings.same_site {
+            SameSiteSetting::Lax => SameSite::Lax,
+            SameSiteSetting::Strict => SameSite::Strict,
+            SameSiteSetting::None => SameSite::None,
+        });
+    if let Some(max_age) = settings.max_age {
+        cookie = cookie.max_age(max_age);
+    }
+    match &settings.domain {
+        Some(domain) => cookie.domain(domain),
+        None => cookie,
+    }
+}
+
+fn database_strategy<P: UserProfile>(
+    config: &Config,
+    store: SqlStore<P>,
+    lifetime: Option<Duration>,
+) -> DatabaseStrategy<P> {
+    let strategy = match lifetime {
+        Some(lifetime) => DatabaseStrategy::new(store, lifetime),
+        None => DatabaseStrategy::danger_without_lifetime(store),
+    };
+    strategy.shared_with_fastapi_users(config.database.shared_with_fastapi_users)
+}
+
+fn jwt_strategy(
+    config: &Config,
+    secret: &Secret,
+    lifetime: Option<Duration>,
+    audience: &[String],
+    key: &JwtKeySettings,
+) -> Result<JwtStrategy, Failure> {
+    let keys = match key {
+        // The configuration has judged these secrets already.
+        JwtKeySettings::Secret(algorithm) => {
+            let key =
+                |secret: &Secret| JwtKey::from_secret(*algorithm, secret.expose().as_bytes()).map_err(Failure::usage);
+            let mut keys = JwtKeys::new(key(secret)?);
+            for previous in &config.secrets.previous_jwt {
+                keys = keys.previous(key(previous)?);
+            }
+            keys
+        }
+        JwtKeySettings::Files { algorithm, private, public } => {
+            let read = |path: &Path| {
+                let problem = |error| Failure::usage(format!("{} cannot be read: {error}", path.display()));
+                fs::read(path).map(Zeroizing::new).map_err(problem)
+            };
+            let key = JwtKey::from_pem(*algorithm, &read(private)?, &read(public)?);
+            let problem = |error| Failure::usage(format!("{}, {}: {error}", private.display(), public.display()));
+            JwtKeys::new(key.map_err(problem)?)
+        }
+    };
+    let strategy = JwtStrategy::with_keys(keys, lifetime.unwrap_or_default()).audience(audience);
+    Ok(if lifetime.is_none() { strategy.danger_without_lifetime() } else { strategy })
+}

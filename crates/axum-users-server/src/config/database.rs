@@ -1,0 +1,250 @@
+//! `[database]`.
+
+use axum_users::Secret;
+use url::{Host, Url};
+
+use super::{
+    keys::{Keys, words},
+    server::is_local_name,
+};
+
+/// `[database]`.
+#[derive(Debug)]
+pub(crate) struct DatabaseSettings {
+    /// May hold a password.
+    pub(crate) url: Secret,
+    /// Without it.
+    pub(crate) shown: String,
+    pub(crate) max_connections: u32,
+    pub(crate) user_id: IdKind,
+    pub(crate) user_table: String,
+    pub(crate) access_token_table: String,
+    /// Ours, theirs.
+    pub(crate) columns: Vec<(&'static str, String)>,
+    pub(crate) migrate_on_start: bool,
+    pub(crate) adopt: bool,
+    pub(crate) shared_with_fastapi_users: bool,
+}
+
+words! {
+    /// The type of a user's id.
+    pub(crate) enum IdKind {
+        /// Random, version 4.
+        Uuid = "uuid",
+        /// Counted by the database.
+        Integer = "integer",
+        /// Of MongoDB.
+        ObjectId = "object_id",
+    }
+}
+
+/// The columns of a user that can have another name in an adopted table.
+pub(super) const COLUMNS: [&str; 7] =
+    ["id", "email", "hashed_password", "is_active", "is_superuser", "is_verified", "tokens_valid_after"];
+
+impl DatabaseSettings {
+    pub(super) fn read(keys: &mut Keys, warnings: &mut Vec<String>) -> Self {
+        let url = keys.text_shown("database.url", "sqlite://axum-users.db", without_password);
+        let danger_plaintext = keys.get("database.danger_plaintext", false);
+        check_url(keys, &url, danger_plaintext, warnings);
+        let settings = Self {
+            shown: without_password(&url),
+            url: Secret::from(url),
+            max_connections: keys.get("database.max_connections", 10),
+            user_id: keys.get("database.user_id", IdKind::Uuid),
+            user_table: keys.get("database.user_table", "user".to_owned()),
+            access_token_table: keys.get("database.access_token_table", "accesstoken".to_owned()),
+            columns: COLUMNS
+                .into_iter()
+                .filter_map(|ours| Some((ours, keys.optional::<String>(&format!("database.columns.{ours}"))?)))
+                .collect(),
+            migrate_on_start: keys.get("database.migrate_on_start", true),
+            adopt: keys.get("database.adopt", false),
+            shared_with_fastapi_users: keys.get("database.shared_with_fastapi_users", false),
+        };
+        if settings.max_connections == 0 {
+            keys.wrong("database.max_connections", "one connection at least");
+        }
+        if settings.user_id == IdKind::ObjectId {
+            keys.wrong("database.user_id", "object_id is of MongoDB, which comes in a later release");
+        }
+        let mut names = vec![&settings.user_table, &settings.access_token_table];
+        names.extend(settings.columns.iter().map(|(_, theirs)| theirs));
+        if let Some(bad) = names.into_iter().find(|name| !is_name(name)) {
+            keys.problem(format!("database: {bad:?} cannot be the name of a table or column"));
+        }
+        if settings.user_table == settings.access_token_table {
+            keys.wrong("database.access_token_table", "this is the name of the user table");
+        }
+        settings
+    }
+
+    /// The name of one of our columns in the user table.
+    pub(super) fn column(&self, ours: &'static str) -> &str {
+        self.columns.iter().find(|(it, _)| *it == ours).map_or(ours, |(_, theirs)| theirs)
+    }
+}
+
+/// Names that every engine can keep and quote.
+pub(super) fn is_name(name: &str) -> bool {
+    (1..=48).contains(&name.len()) && name.chars().all(|c| c.is_ascii_alphanumeric() || "_-$ ".contains(c))
+}
+
+/// A connection that leaves this machine is encrypted, unless somebody says that it need not be.
+fn check_url(keys: &mut Keys, url: &str, danger_plaintext: bool, warnings: &mut Vec<String>) {
+    const KEY: &str = "database.url";
+    let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme);
+    match scheme {
+        "sqlite" => return,
+        "postgres" | "postgresql" | "mysql" | "mariadb" => {}
+        "mongodb" | "mongodb+srv" => return keys.wrong(KEY, "MongoDB comes in a later release"),
+        _ => return keys.wrong(KEY, "a database URL begins with sqlite:, postgres: or mysql:"),
+    }
+    let Ok(parsed) = Url::parse(url) else { return keys.wrong(KEY, "this is not a URL") };
+    if is_local(&parsed) {
+        return;
+    }
+    match Tls::of(&parsed) {
+        Tls::Verified => {}
+        Tls::Unverified => warnings.push(format!(
+            "{KEY} asks for encryption and does not check whose server it is: use {}",
+            if scheme.starts_with("postgres") { "sslmode=verify-full" } else { "ssl-mode=VERIFY_IDENTITY" }
+        )),
+        Tls::No if danger_plaintext => {
+            warnings.push(format!("{KEY} may send passwords and users unencrypted over the network"));
+        }
+        Tls::No => keys.wrong(
+            KEY,
+            format!(
+                "the database is on another machine, and the connection need not be encrypted: add ?{}, or set \
+                 database.danger_plaintext = true where the network itself is safe",
+                if scheme.starts_with("postgres") { "sslmode=verify-full" } else { "ssl-mode=VERIFY_IDENTITY" }
+            ),
+        ),
+    }
+    if keys.origin(KEY).is_command_line() && parsed.password().is_some() {
+        warnings.push(
+            "a password on the command line can be read by every user of this machine: use \
+             AXUM_USERS__DATABASE__URL or AXUM_USERS__DATABASE__URL_FILE"
+                .into(),
+        );
+    }
+}
+
+/// What the URL asks for.
+enum Tls {
+    No,
+    Unverified,
+    Verified,
+}
+
+impl Tls {
+    fn of(url: &Url) -> Self {
+        let modes = url.query_pairs().filter(|(name, _)| matches!(&**name, "sslmode" | "ssl-mode"));
+        let mode = modes.last().map(|(_, value)| value.to_ascii_lowercase());
+        match mode.as_deref() {
+            Some("verify-full" | "verify-ca" | "verify_identity" | "verify_ca") => Self::Verified,
+            Some("require" | "required") => Self::Unverified,
+            _ => Self::No,
+        }
+    }
+}
+
+/// This machine, or a socket on it.
+fn is_local(url: &Url) -> bool {
+    let named = |host: &str| {
+        host.is_empty()
+            || host.starts_with('/')
+            || is_local_name(host)
+            || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
+    };
+    // PostgreSQL and MySQL take the host from here, too.
+    let by_query = url.query_pairs().filter(|(name, _)| matches!(&**name, "host" | "hostaddr" | "socket"));
+    let mut by_query = by_query.map(|(_, value)| value.into_owned()).peekable();
+    if by_query.peek().is_some() {
+        return by_query.all(|host| named(&host));
+    }
+    match url.host() {
+        None => true,
+        // An escaped path of a socket.
+        Some(Host::Domain(name)) => name.to_ascii_lowercase().starts_with("%2f") || named(name),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => std::net::IpAddr::V6(address).to_canonical().is_loopback(),
+    }
+}
+
+/// A URL that may be seen. What is not understood is not shown.
+fn without_password(url: &str) -> String {
+    let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme);
+    if scheme == "sqlite" {
+        return url.into();
+    }
+    let Some(parsed) = Url::parse(url).ok().filter(|url| url.has_authority()) else { return "…".into() };
+    let user = match (parsed.username(), parsed.password()) {
+        ("", None) => String::new(),
+        (user, None) => format!("{user}@"),
+        (user, Some(_)) => format!("{user}:…@"),
+    };
+    let host = parsed.host_str().unwrap_or_default();
+    let port = parsed.port().map_or_else(String::new, |port| format!(":{port}"));
+    let query = parsed.query().map_or_else(String::new, |query| {
+        let pairs = query.split('&').map(|pair| match pair.split_once('=') {
+            Some((name, _)) if name.to_ascii_lowercase().contains("pass") => format!("{name}=…"),
+            Some(_) => pair.to_owned(),
+            None => "…".to_owned(),
+        });
+        format!("?{}", pairs.collect::<Vec<_>>().join("&"))
+    });
+    format!("{scheme}://{user}{host}{port}{}{query}", parsed.path())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cr_05_no_password_of_a_url_is_shown() {
+        for url in [
+            "postgres://me:canary@db/app",
+            "postgres://me:canary@db/app?sslmode=require",
+            "postgres://me:a/b@canary@db/app",
+            "mysql://me:x?canary@db/app",
+            "postgres://db/app?user=me&password=canary",
+            "postgres://db/app?sslpassword=canary&x=1",
+            "canary",
+            "postgres:canary",
+            "postgres://db/app?password=can@canary",
+            "postgres://db/app?canary",
+        ] {
+            assert!(!without_password(url).contains("canary"), "{url}: {}", without_password(url));
+        }
+        assert_eq!(without_password("postgres://me:pw@db:5432/app?a=b"), "postgres://me:…@db:5432/app?a=b");
+        assert_eq!(without_password("postgres://db/app"), "postgres://db/app");
+    }
+
+    #[test]
+    fn cr_07_this_machine_is_recognised() {
+        let local = |url: &str| is_local(&Url::parse(url).unwrap());
+        for url in [
+            "postgres:///app",
+            "postgres://localhost/app",
+            "postgres://me:pw@127.0.0.1:5433/app",
+            "postgres://[::1]/app",
+            "postgres://%2Fvar%2Frun/app",
+            "postgres:///app?host=/run/postgresql",
+            "mysql://localhost/app?socket=/run/mysqld.sock",
+        ] {
+            assert!(local(url), "{url}");
+        }
+        for url in [
+            "postgres://db/app",
+            "postgres://localhost.example.com/app",
+            "postgres://10.0.0.5/app",
+            "postgres://localhost/app?host=db.example.com",
+            "postgres://localhost/app?hostaddr=10.0.0.5",
+            "mysql://[2001:db8::1]/app",
+        ] {
+            assert!(!local(url), "{url}");
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! The binary from outside: started in a folder of its own, on a port of its own, spoken to over the network.
+#![cfg(unix)]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests"
+)]
+
+#[path = "server/columns.rs"]
+mod columns;
+#[path = "server/configuration.rs"]
+mod configuration;
+#[path = "server/flow.rs"]
+mod flow;
+#[path = "server/harness.rs"]
+mod harness;
+#[path = "server/limits.rs"]
+mod limits;
+#[path = "server/logs.rs"]
+mod logs;
+#[path = "server/secrets.rs"]
+mod secrets;
+#[path = "server/start.rs"]
+mod start;
+#[path = "server/users.rs"]
+mod users;
