@@ -129,7 +129,8 @@ impl<P: UserProfile> UserDatabase<P> for MemoryStore<P> {
             tables.tokens.retain(|token, (owner, _)| owner != id || Some(token) == kept.as_ref());
             tables.marks.retain(|_, (owner, mark, _)| owner != id || *mark == Mark::Ended);
             if let Some((hash, until)) = keep {
-                tables.marks.insert(hash.as_str().to_owned(), (id.clone(), Mark::Kept, until));
+                // A mark that is still there is an ended one, and ended stays ended.
+                tables.marks.entry(hash.as_str().to_owned()).or_insert((id.clone(), Mark::Kept, until));
             }
         }
         if let Some(stored) = tables.users.iter_mut().find(|user| user.id == *id) {
