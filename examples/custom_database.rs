@@ -56,10 +56,10 @@ impl UserDatabase<()> for ListOfUsers {
         if let Some(broken) = change.only_if.iter().find(|condition| !holds(&users, id, condition)) {
             return Ok(Outcome::Refused(broken.clone()));
         }
-        if let Some(email) = &change.email {
-            if users.iter().any(|user| user.id != *id && email.key().matches(user.email.as_str())) {
-                return Err(DatabaseError::Conflict(Conflict::Email));
-            }
+        if let Some(email) = &change.email
+            && users.iter().any(|user| user.id != *id && email.key().matches(user.email.as_str()))
+        {
+            return Err(DatabaseError::Conflict(Conflict::Email));
         }
         let Some(user) = users.get_mut(index) else { return Ok(Outcome::Missing) };
         user.email = change.email.unwrap_or_else(|| user.email.clone());

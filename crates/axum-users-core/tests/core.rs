@@ -1,4 +1,5 @@
 //! The tests of the core, one module a subject, in one binary.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a helper that fails is a test that fails")]
 
 #[path = "core/body.rs"]
 mod body;
@@ -10,5 +11,7 @@ mod email;
 mod id;
 #[path = "core/json.rs"]
 mod json;
+#[path = "core/jwt.rs"]
+mod jwt;
 #[path = "core/vectors.rs"]
 mod vectors;

@@ -85,7 +85,8 @@ pub(crate) async fn migrate<P: UserProfile, E: Engine>(
             refuse_collisions::<E>(&mut transaction, names).await?;
         }
         for statement in &plan.statements {
-            tracing::info!(%statement, "migrating");
+            let first_line = statement.lines().next().unwrap_or_default().trim_end_matches(" (");
+            tracing::info!(statement = %first_line, "migrating");
             E::execute(&mut transaction, statement.as_str().into(), E::Arguments::default()).await?;
         }
         Ok(())

@@ -119,7 +119,13 @@ impl JwtKey {
             _ => DecodingKey::from_rsa_pem(public_pem),
         };
         let verify = verify.map_err(|_| malformed)?;
-        ParsedPublicKey::new(parser, verify.try_get_as_bytes().map_err(|_| malformed)?).map_err(|_| malformed)?;
+        let der = verify.try_get_as_bytes().map_err(|_| malformed)?;
+        ParsedPublicKey::new(parser, der).map_err(|_| malformed)?;
+        // A modulus of 2048 bits has 256 bytes (RFC 7518, 3.3); only RSA keys are that long.
+        let is_rsa = !matches!(algorithm, JwtAlgorithm::Es256 | JwtAlgorithm::Es384 | JwtAlgorithm::EdDsa);
+        if is_rsa && der.len() < 256 {
+            return Err(malformed);
+        }
         Ok(Self { algorithm, sign: None, verify, kid: None, until: None })
     }
 

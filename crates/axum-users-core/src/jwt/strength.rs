@@ -32,7 +32,7 @@ pub enum WeakSecret {
     /// Under 32 bytes.
     #[error("the secret is shorter than 32 bytes; make one with `openssl rand -hex 32`")]
     TooShort,
-    /// Fewer than 32 bytes, several times.
+    /// At most 32 bytes, several times.
     #[error("the secret repeats itself; make one with `openssl rand -hex 32`")]
     Repeated,
     /// Words, runs, or too few different characters.
@@ -87,9 +87,9 @@ fn is_published(secret: &[u8]) -> bool {
     PUBLISHED.iter().any(|sample| letters(sample.as_bytes()) == secret)
 }
 
-/// Whether it is fewer than 32 bytes and then the same again, for eight bytes at least (fewer could be chance).
+/// Whether it is at most 32 bytes and then the same again, for eight bytes at least (fewer could be chance).
 fn is_repeated(secret: &[u8]) -> bool {
-    (1..MIN_BYTES).any(|period| {
+    (1..=MIN_BYTES).any(|period| {
         let overlap = secret.len().saturating_sub(period);
         overlap >= 8 && secret.get(period..) == secret.get(..overlap)
     })
@@ -109,7 +109,9 @@ fn estimated_bits(secret: &[u8]) -> f64 {
             (length, symbol_bits + 2.0)
         } else if let Some(length) = pronounceable(rest) {
             (length, LETTER_BITS * f64::from(u16::try_from(length).unwrap_or(u16::MAX)))
-        } else if first.is_ascii_punctuation() && secret.iter().filter(|byte| *byte == first).count() > 2 {
+        } else if (first.is_ascii_punctuation() || *first == b' ')
+            && secret.iter().filter(|byte| *byte == first).count() > 3
+        {
             (1, SEPARATOR_BITS.min(symbol_bits))
         } else {
             (1, symbol_bits)
