@@ -27,6 +27,30 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
+/// The routes of this configuration with everything around them, for a program that listens by itself. Opens the database, and
+/// makes the secrets if there are none. One process can have one set of own columns.
+///
+/// # Errors
+/// [`AppError`] says what cannot be used, or did not work.
+pub async fn app(config: &Config) -> Result<axum::Router, AppError> {
+    async fn open<Id: axum_users::UserId>(config: &Config) -> Result<axum::Router, Failure> {
+        Ok(app::App::<Id>::open(config, &config.secrets.jwt_or_make()?).await?.router)
+    }
+    cli::for_id!(config, Id => open::<Id>(config).await).map_err(|failure| AppError(failure.message()))
+}
+
+/// Why there is no [`app`].
+#[derive(Clone, Debug)]
+pub struct AppError(String);
+
+impl std::fmt::Display for AppError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for AppError {}
+
 /// Why a command did not do what it should.
 #[derive(Debug)]
 enum Failure {
@@ -45,6 +69,13 @@ impl Failure {
 
     fn failed(message: impl ToString) -> Self {
         Self::Failed(message.to_string())
+    }
+
+    fn message(self) -> String {
+        match self {
+            Self::Usage(message) | Self::Failed(message) => message,
+            Self::Parser(error) => error.to_string(),
+        }
     }
 
     fn report(self) -> ExitCode {

@@ -141,4 +141,4 @@ macro_rules! for_id {
         }
     };
 }
-use for_id;
+pub(crate) use for_id;

@@ -119,9 +119,13 @@ fn lg_02_a_request_is_one_structured_line() {
     let headers = [("x-request-id", "abc"), ("x-forwarded-for", "198.51.100.7, 203.0.113.9")];
     server.send("GET", "/users/me?q=1", &headers, b"");
     server.get("/health/live");
+    let body = br#"{"email": "king@camelot.bt", "password": "excalibur in the lake"}"#;
+    server.send("POST", "/auth/register", &[("content-type", "application/json"), ("x-request-id", "def")], body);
     let events = events(&server.stop());
     let access: Vec<&Value> = events.iter().filter(|event| event["target"] == "axum_users::access").collect();
-    assert_eq!(access.len(), 1, "{access:?}");
+    assert_eq!(access.len(), 2, "{access:?}");
+    let registered = events.iter().find(|event| event["event"] == "register").unwrap();
+    assert_eq!(registered["span"]["request_id"], "def", "{registered}");
     let event = access[0];
     assert_eq!(event["method"], "GET");
     assert_eq!(event["path"], "/users/me");

@@ -12,6 +12,7 @@ use std::{
 use axum::{Router, extract::ConnectInfo, middleware::map_response, response::Response, routing::MethodRouter};
 use axum_users_core::RequestInfo;
 use http::{HeaderValue, StatusCode, header, request::Parts};
+use tracing::Instrument as _;
 
 use crate::{
     ConfigError, User, UserProfile, Users,
@@ -113,7 +114,7 @@ fn finish<S: Clone + Send + Sync + 'static, T: Clone + Send + Sync + 'static>(
 async fn uninterrupted(
     work: impl Future<Output = Result<Response, ApiError>> + Send + 'static,
 ) -> Result<Response, ApiError> {
-    tokio::spawn(work).await.unwrap_or_else(|error| {
+    tokio::spawn(work.in_current_span()).await.unwrap_or_else(|error| {
         tracing::error!(%error, "a handler panicked");
         Err(ApiError::Internal)
     })
