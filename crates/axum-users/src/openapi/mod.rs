@@ -1,0 +1,185 @@
+//! The OpenAPI document: paths, operation ids, schemas and security schemes as FastAPI Users writes them, so that generated
+//! clients go on working; the application's own columns stand after the base fields.
+//!
+//! It is plain JSON, built by hand: titles, defaults and the order of alternatives are part of the contract, and the builder
+//! types of the usual crates have no place for some of them.
+
+#[cfg(feature = "docs")]
+mod docs;
+mod routes;
+mod schemas;
+
+use axum_users_core::Column;
+#[cfg(feature = "docs")]
+pub use docs::openapi_router;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use crate::{ConfigError, UserProfile, Users};
+
+/// How OpenAPI describes where a token travels: a name and a security scheme object.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct SecurityScheme {
+    /// The key under `components.securitySchemes`; schemes of one name collapse, the last one counts.
+    pub name: String,
+    /// The object (OpenAPI 3.1 section 4.8.27).
+    pub object: Value,
+}
+
+impl SecurityScheme {
+    /// A scheme.
+    pub fn new(name: impl Into<String>, object: Value) -> Self {
+        Self { name: name.into(), object }
+    }
+}
+
+/// An OpenAPI 3.1 document.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(transparent)]
+pub struct OpenApi(Value);
+
+impl OpenApi {
+    /// Title and version of the application. Default: `FastAPI` and `0.1.0`, as there.
+    #[must_use]
+    pub fn info(mut self, title: &str, version: &str) -> Self {
+        if let Some(document) = self.0.as_object_mut() {
+            document.insert("info".into(), json!({ "title": title, "version": version }));
+        }
+        self
+    }
+
+    /// Adds paths and components of the application, or of another kind of users.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names what both documents describe, each in its own way.
+    pub fn merge(mut self, other: &Value) -> Result<Self, ConfigError> {
+        if let Some(document) = self.0.as_object_mut() {
+            for section in ["paths", "components"] {
+                if let Some(theirs) = other.get(section) {
+                    merge_into(document.entry(section).or_insert_with(|| json!({})), theirs, section)?;
+                }
+            }
+        }
+        Ok(self)
+    }
+
+    /// As JSON.
+    #[must_use]
+    pub fn into_value(self) -> Value {
+        self.0
+    }
+}
+
+fn merge_into(ours: &mut Value, theirs: &Value, place: &str) -> Result<(), ConfigError> {
+    match (ours, theirs) {
+        (Value::Object(ours), Value::Object(theirs)) => {
+            for (name, value) in theirs {
+                match ours.get_mut(name) {
+                    Some(mine) => merge_into(mine, value, &format!("{place}/{name}"))?,
+                    None => {
+                        ours.insert(name.clone(), value.clone());
+                    }
+                }
+            }
+            Ok(())
+        }
+        (ours, theirs) if ours == theirs => Ok(()),
+        _ => Err(ConfigError::new(format!("both OpenAPI documents describe {place}, each in its own way"))),
+    }
+}
+
+impl<P: UserProfile> Users<P> {
+    /// The document of everything that [`router`](Self::router) serves.
+    #[must_use]
+    pub fn openapi(&self) -> OpenApi {
+        let mut builder = self.openapi_builder();
+        for backend in self.backends() {
+            builder.add_auth(&format!("/auth/{}", backend.name()), backend);
+        }
+        builder.register_router("/auth").users_router("/users").build()
+    }
+
+    /// A document for routers at places of your own; its methods are called as the routers are.
+    pub fn openapi_builder(&self) -> OpenApiBuilder<'_, P> {
+        OpenApiBuilder { users: self, paths: Map::new(), schemas: schemas::common() }
+    }
+}
+
+/// Builds an [`OpenApi`] document, router by router.
+#[must_use]
+pub struct OpenApiBuilder<'a, P: UserProfile> {
+    users: &'a Users<P>,
+    paths: Map<String, Value>,
+    schemas: Map<String, Value>,
+}
+
+impl<P: UserProfile> OpenApiBuilder<'_, P> {
+    /// The routes of [`Users::auth_router`] below `prefix`.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when no backend has this name.
+    pub fn auth_router(mut self, prefix: &str, backend: &str) -> Result<Self, ConfigError> {
+        let users = self.users;
+        let known = users
+            .backend(backend)
+            .ok_or_else(|| ConfigError::new(format!("there is no backend called {backend:?}")))?;
+        self.add_auth(prefix, known);
+        Ok(self)
+    }
+
+    /// The route of [`Users::register_router`] below `prefix`.
+    pub fn register_router(mut self, prefix: &str) -> Self {
+        self.schemas.insert("UserCreate".into(), schemas::user_create::<P>());
+        self.schemas.insert("UserRead".into(), schemas::user_read::<P>());
+        self.paths.extend(routes::register(prefix, has_unique_columns::<P>()));
+        self
+    }
+
+    /// The routes of [`Users::users_router`] below `prefix`.
+    pub fn users_router(mut self, prefix: &str) -> Self {
+        self.schemas.insert("UserRead".into(), schemas::user_read::<P>());
+        self.schemas.insert("UserUpdate".into(), schemas::user_update::<P>());
+        self.paths.extend(routes::users(prefix, &self.security(), has_unique_columns::<P>()));
+        self
+    }
+
+    /// The document.
+    #[must_use]
+    pub fn build(self) -> OpenApi {
+        let schemes = self.users.backends().iter().map(|backend| backend.transport().security_scheme());
+        let schemes: Map<String, Value> = schemes.map(|scheme| (scheme.name, scheme.object)).collect();
+        OpenApi(json!({
+            "openapi": "3.1.0",
+            "info": { "title": "FastAPI", "version": "0.1.0" },
+            "paths": self.paths,
+            "components": { "schemas": self.schemas, "securitySchemes": schemes },
+        }))
+    }
+
+    fn add_auth(&mut self, prefix: &str, backend: &crate::AuthBackend<P>) {
+        let auth = routes::auth(prefix, backend.name(), backend.transport(), &self.security());
+        self.paths.extend(auth);
+        let form = routes::form_name(prefix, backend.name());
+        self.schemas.insert(form.clone(), schemas::login_form(&form));
+        if backend.transport().openapi_login_success().0 == "200" {
+            self.schemas.insert("BearerResponse".into(), schemas::bearer_response());
+        }
+    }
+
+    /// Every backend's scheme as an alternative, in their order, each once.
+    fn security(&self) -> Value {
+        let mut names: Vec<String> = Vec::new();
+        for backend in self.users.backends() {
+            let name = backend.transport().security_scheme().name;
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names.into_iter().map(|name| json!({ name: [] })).collect()
+    }
+}
+
+fn has_unique_columns<P: UserProfile>() -> bool {
+    P::columns().iter().any(|column: &Column| column.unique)
+}

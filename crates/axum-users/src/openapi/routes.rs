@@ -1,0 +1,199 @@
+//! The paths of each router.
+
+use serde_json::{Map, Value, json};
+
+use crate::{error::ErrorCode, transport::Transport};
+
+/// `auth:<backend>.login` and `.logout`.
+pub(super) fn auth(prefix: &str, backend: &str, transport: &dyn Transport, security: &Value) -> Map<String, Value> {
+    let bad = [
+        (ErrorCode::LoginBadCredentials, "Bad credentials or the user is inactive."),
+        (ErrorCode::LoginUserNotVerified, "The user is not verified."),
+    ];
+    let bad = bad.map(|(code, summary)| (code, summary, json!(code.as_str())));
+    let mut login = operation(&format!("auth:{backend}.login"), &format!("{prefix}/login"), "post", "auth");
+    set(&mut login, "requestBody", body("application/x-www-form-urlencoded", &form_name(prefix, backend)));
+    let (status, success) = transport.openapi_login_success();
+    let mut responses = Map::new();
+    responses.insert("200".into(), successful(json!({})));
+    responses.insert(status.into(), success);
+    responses.insert("400".into(), bad_request(&bad));
+    responses.insert("422".into(), unprocessable());
+    set(&mut login, "responses", Value::Object(responses));
+
+    let mut logout = operation(&format!("auth:{backend}.logout"), &format!("{prefix}/logout"), "post", "auth");
+    let mut responses = Map::new();
+    responses.insert("200".into(), successful(json!({})));
+    responses.insert("401".into(), json!({ "description": UNAUTHORIZED }));
+    responses.extend(transport.openapi_logout_success().map(|(status, response)| (status.to_owned(), response)));
+    set(&mut logout, "responses", Value::Object(responses));
+    set(&mut logout, "security", security.clone());
+    paths([
+        (format!("{prefix}/login"), json!({ "post": login })),
+        (format!("{prefix}/logout"), json!({ "post": logout })),
+    ])
+}
+
+/// The name of the schema of a backend's login form.
+pub(super) fn form_name(prefix: &str, backend: &str) -> String {
+    format!("Body_{}", operation_id(&format!("auth:{backend}.login"), &format!("{prefix}/login"), "post"))
+}
+
+/// `register:register`.
+pub(super) fn register(prefix: &str, has_unique_columns: bool) -> Map<String, Value> {
+    let path = format!("{prefix}/register");
+    let mut post = operation("register:register", &path, "post", "auth");
+    set(&mut post, "requestBody", body("application/json", "UserCreate"));
+    let mut bad = vec![exists(ErrorCode::RegisterUserAlreadyExists), refused(ErrorCode::RegisterInvalidPassword)];
+    bad.extend(has_unique_columns.then(|| taken(ErrorCode::RegisterValueAlreadyExists)));
+    let responses = json!({ "201": successful(schema("UserRead")), "400": bad_request(&bad), "422": unprocessable() });
+    set(&mut post, "responses", responses);
+    paths([(path, json!({ "post": post }))])
+}
+
+/// `users:current_user`, `users:patch_current_user`, `users:user`, `users:patch_user`, `users:delete_user`.
+pub(super) fn users(prefix: &str, security: &Value, has_unique_columns: bool) -> Map<String, Value> {
+    let (me, id) = (format!("{prefix}/me"), format!("{prefix}/{{id}}"));
+    let mut bad = vec![exists(ErrorCode::UpdateUserEmailAlreadyExists), refused(ErrorCode::UpdateUserInvalidPassword)];
+    bad.extend(has_unique_columns.then(|| taken(ErrorCode::UpdateUserValueAlreadyExists)));
+    let read = || successful(schema("UserRead"));
+    let unauthorized = || json!({ "description": UNAUTHORIZED });
+    let (forbidden, missing) =
+        (json!({ "description": "Not a superuser." }), json!({ "description": "The user does not exist." }));
+    let build = |name: &str, path: &str, method: &str, responses: Value, with_body: bool| {
+        let mut operation = operation(name, path, method, "users");
+        if with_body {
+            set(&mut operation, "requestBody", body("application/json", "UserUpdate"));
+        }
+        if path.ends_with("{id}") {
+            let schema = json!({ "type": "string", "title": "Id" });
+            set(
+                &mut operation,
+                "parameters",
+                json!([{ "name": "id", "in": "path", "required": true, "schema": schema }]),
+            );
+        }
+        set(&mut operation, "responses", responses);
+        set(&mut operation, "security", security.clone());
+        operation
+    };
+    let patched = json!({ "200": read(), "400": bad_request(&bad), "401": unauthorized(), "422": unprocessable() });
+    let mut patched_by_id = patched.clone();
+    set(&mut patched_by_id, "403", forbidden.clone());
+    set(&mut patched_by_id, "404", missing.clone());
+    let found = json!({
+        "200": read(), "401": unauthorized(), "403": forbidden, "404": missing, "422": unprocessable(),
+    });
+    let mut deleted = found.clone();
+    if let Some(responses) = deleted.as_object_mut() {
+        responses.remove("200");
+        responses.insert("204".into(), json!({ "description": "Successful Response" }));
+    }
+    let known = json!({ "200": read(), "401": unauthorized() });
+    paths([
+        (
+            me.clone(),
+            json!({
+                "get": build("users:current_user", &me, "get", known, false),
+                "patch": build("users:patch_current_user", &me, "patch", patched, true),
+            }),
+        ),
+        (
+            id.clone(),
+            json!({
+                "get": build("users:user", &id, "get", found, false),
+                "patch": build("users:patch_user", &id, "patch", patched_by_id, true),
+                "delete": build("users:delete_user", &id, "delete", deleted, false),
+            }),
+        ),
+    ])
+}
+
+const UNAUTHORIZED: &str = "Missing token or inactive user.";
+
+/// Code, summary, and the `detail` of the example.
+type Example = (ErrorCode, &'static str, Value);
+
+fn exists(code: ErrorCode) -> Example {
+    (code, "A user with this email already exists.", json!(code.as_str()))
+}
+
+fn refused(code: ErrorCode) -> Example {
+    let reason = "Password should beat least 3 characters"; // to the letter
+    (code, "Password validation failed.", json!({ "code": code.as_str(), "reason": reason }))
+}
+
+fn taken(code: ErrorCode) -> Example {
+    (code, "Another user has this value.", json!({ "code": code.as_str(), "field": "…" }))
+}
+
+fn operation(name: &str, path: &str, method: &str, tag: &str) -> Value {
+    json!({ "tags": [tag], "summary": summary(name), "operationId": operation_id(name, path, method) })
+}
+
+/// The route name and the path, everything but letters, digits and `_` as `_`, and the method.
+fn operation_id(name: &str, path: &str, method: &str) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() || c == '_' { c } else { '_' };
+    format!("{}_{method}", format!("{name}{path}").chars().map(plain).collect::<String>())
+}
+
+/// The route name with blanks for `_`, each word capitalised.
+fn summary(name: &str) -> String {
+    let mut text = String::new();
+    for character in name.chars().map(|c| if c == '_' { ' ' } else { c }) {
+        let starts_word = !text.ends_with(|c: char| c.is_alphabetic());
+        if starts_word { text.extend(character.to_uppercase()) } else { text.extend(character.to_lowercase()) }
+    }
+    text
+}
+
+fn body(media_type: &str, name: &str) -> Value {
+    json!({ "content": { media_type: { "schema": schema(name) } }, "required": true })
+}
+
+fn schema(name: &str) -> Value {
+    json!({ "$ref": format!("#/components/schemas/{name}") })
+}
+
+fn successful(schema: Value) -> Value {
+    json!({ "description": "Successful Response", "content": { "application/json": { "schema": schema } } })
+}
+
+fn bad_request(examples: &[Example]) -> Value {
+    let example = |(code, summary, detail): &Example| {
+        (code.as_str().to_owned(), json!({ "summary": summary, "value": { "detail": detail } }))
+    };
+    let examples: Map<String, Value> = examples.iter().map(example).collect();
+    let content = json!({ "application/json": { "schema": schema("ErrorModel"), "examples": examples } });
+    json!({ "description": "Bad Request", "content": content })
+}
+
+fn unprocessable() -> Value {
+    let content = json!({ "application/json": { "schema": schema("HTTPValidationError") } });
+    json!({ "description": "Validation Error", "content": content })
+}
+
+fn paths<const N: usize>(paths: [(String, Value); N]) -> Map<String, Value> {
+    paths.into_iter().collect()
+}
+
+fn set(object: &mut Value, name: &str, value: Value) {
+    if let Some(object) = object.as_object_mut() {
+        object.insert(name.into(), value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn operation_ids_and_summaries_follow_the_route_name() {
+        let id = operation_id("auth:jwt.login", "/auth/jwt/login", "post");
+        assert_eq!(id, "auth_jwt_login_auth_jwt_login_post");
+        assert_eq!(operation_id("users:patch_user", "/users/{id}", "patch"), "users_patch_user_users__id__patch");
+        assert_eq!(summary("auth:jwt.login"), "Auth:Jwt.Login");
+        assert_eq!(summary("users:patch_current_user"), "Users:Patch Current User");
+        assert_eq!(summary("verify:request-token"), "Verify:Request-Token");
+    }
+}

@@ -1,0 +1,145 @@
+//! The component schemas.
+
+use axum_users_core::{ColumnValue, FromBody, ProfileRead, Property};
+use serde_json::{Map, Value, json};
+
+use crate::UserProfile;
+
+/// Those that every document has.
+pub(super) fn common() -> Map<String, Value> {
+    let text = |title: &str| json!({ "type": "string", "title": title });
+    let alternatives =
+        json!([{ "type": "string" }, { "additionalProperties": { "type": "string" }, "type": "object" }]);
+    let step = json!({ "anyOf": [{ "type": "string" }, { "type": "integer" }] });
+    let item = json!({ "$ref": "#/components/schemas/ValidationError" });
+    let schemas = [
+        object("ErrorModel", vec![("detail".into(), json!({ "anyOf": alternatives, "title": "Detail" }))], &["detail"]),
+        object(
+            "HTTPValidationError",
+            vec![("detail".into(), json!({ "items": item, "type": "array", "title": "Detail" }))],
+            &[],
+        ),
+        object(
+            "ValidationError",
+            vec![
+                ("loc".into(), json!({ "items": step, "type": "array", "title": "Location" })),
+                ("msg".into(), text("Message")),
+                ("type".into(), text("Error Type")),
+                ("input".into(), json!({ "title": "Input" })),
+                ("ctx".into(), json!({ "type": "object", "title": "Context" })),
+            ],
+            &["loc", "msg", "type"],
+        ),
+    ];
+    schemas.into_iter().map(|schema| (schema["title"].as_str().unwrap_or_default().to_owned(), schema)).collect()
+}
+
+pub(super) fn bearer_response() -> Value {
+    let members = ["access_token", "token_type"];
+    let properties = members.map(|name| (name.to_owned(), titled(name, json!({ "type": "string" }), None)));
+    object("BearerResponse", properties.into(), &members)
+}
+
+pub(super) fn login_form(title: &str) -> Value {
+    let optional = || json!({ "anyOf": [{ "type": "string" }, { "type": "null" }] });
+    let mut secret = optional();
+    secret["format"] = json!("password");
+    let pattern = json!({ "type": "string", "pattern": "^password$" });
+    let properties = [
+        ("grant_type", json!({ "anyOf": [pattern, { "type": "null" }] }), None),
+        ("username", json!({ "type": "string" }), None),
+        ("password", json!({ "type": "string", "format": "password" }), None),
+        ("scope", json!({ "type": "string" }), Some(json!(""))),
+        ("client_id", optional(), None),
+        ("client_secret", secret, None),
+    ];
+    let properties = properties.map(|(name, schema, default)| (name.to_owned(), titled(name, schema, default)));
+    object(title, properties.into(), &["username", "password"])
+}
+
+pub(super) fn user_read<P: UserProfile>() -> Value {
+    let mut properties = vec![
+        ("id".to_owned(), titled("id", P::Id::schema(), None)),
+        ("email".to_owned(), titled("email", email(), None)),
+    ];
+    properties.extend(flags(&json!({ "type": "boolean" }), true));
+    with_profile("UserRead", properties, &["id", "email"], P::Read::properties())
+}
+
+pub(super) fn user_create<P: UserProfile>() -> Value {
+    let mut properties = vec![
+        ("email".to_owned(), titled("email", email(), None)),
+        ("password".to_owned(), titled("password", json!({ "type": "string" }), None)),
+    ];
+    properties.extend(flags(&Option::<bool>::schema(), true));
+    with_profile("UserCreate", properties, &["email", "password"], P::Create::properties())
+}
+
+pub(super) fn user_update<P: UserProfile>() -> Value {
+    let mut properties = vec![
+        ("password".to_owned(), titled("password", Option::<String>::schema(), None)),
+        ("email".to_owned(), titled("email", json!({ "anyOf": [email(), { "type": "null" }] }), None)),
+    ];
+    properties.extend(flags(&Option::<bool>::schema(), false));
+    with_profile("UserUpdate", properties, &[], P::Update::properties())
+}
+
+type Properties = Vec<(String, Value)>;
+
+fn email() -> Value {
+    json!({ "type": "string", "format": "email" })
+}
+
+fn flags(schema: &Value, with_defaults: bool) -> Properties {
+    let flags = [("is_active", true), ("is_superuser", false), ("is_verified", false)];
+    let default = |value: bool| with_defaults.then(|| json!(value));
+    flags.map(|(name, value)| (name.to_owned(), titled(name, schema.clone(), default(value)))).into()
+}
+
+/// The application's own columns stand after the base fields, as in a subclass.
+fn with_profile(title: &str, mut properties: Properties, required: &[&str], own: Vec<Property>) -> Value {
+    let mut required: Vec<String> = required.iter().map(|name| (*name).to_owned()).collect();
+    for property in own {
+        if property.required {
+            required.push(property.name.to_string());
+        }
+        properties.push((property.name.to_string(), titled(&property.name, property.schema, None)));
+    }
+    object(title, properties, &required.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+fn object(title: &str, properties: Properties, required: &[&str]) -> Value {
+    let properties: Map<String, Value> = properties.into_iter().collect();
+    let mut schema = json!({ "properties": properties, "type": "object", "title": title });
+    if !required.is_empty() {
+        schema["required"] = json!(required);
+    }
+    schema
+}
+
+/// A schema with its title and default.
+fn titled(name: &str, mut schema: Value, default: Option<Value>) -> Value {
+    if let Some(object) = schema.as_object_mut() {
+        object.insert("title".into(), title(name).into());
+        object.extend(default.map(|default| ("default".to_owned(), default)));
+    }
+    schema
+}
+
+/// `first_name` is `First Name`.
+fn title(name: &str) -> String {
+    let capital = |word: &str| {
+        let mut letters = word.chars();
+        letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+    };
+    name.split('_').map(capital).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn titles_are_the_words_of_a_name() {
+        assert_eq!(super::title("first_name"), "First Name");
+        assert_eq!(super::title("id"), "Id");
+    }
+}
