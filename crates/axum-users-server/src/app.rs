@@ -4,9 +4,12 @@ use std::{fs, path::Path, time::Duration};
 
 use axum::Router;
 use axum_users::{
-    AuthBackend, BearerTransport, CookieTransport, DatabaseStrategy, DefaultHasher, JwtStrategy, PasswordPool,
-    SameSite, Secret, SqlStore, SqlStoreBuilder, UserId, UserManager, UserProfile, Users,
+    AccessTokenDatabase, AuthBackend, BearerTransport, CookieTransport, DatabaseStrategy, DefaultHasher, JwtStrategy,
+    PasswordPool, SameSite, Secret, SqlStore, SqlStoreBuilder, UserDatabase, UserId, UserManager, UserProfile, Users,
     jwt::{JwtKey, JwtKeys},
+    memory::MemoryStore,
+    openapi::OpenApi,
+    random,
 };
 use zeroize::Zeroizing;
 
@@ -68,11 +71,19 @@ pub(crate) fn manager<Id: UserId>(
         .map_err(Failure::failed)
 }
 
-fn users<Id: UserId>(
-    config: &Config,
-    store: SqlStore<ServerProfile<Id>>,
-    jwt: &Secret,
-) -> Result<Users<ServerProfile<Id>>, Failure> {
+/// The OpenAPI document of this configuration; nothing is opened for it.
+pub(crate) fn openapi<Id: UserId>(config: &Config) -> Result<OpenApi, Failure> {
+    if !profile::install(&config.columns) {
+        return Err(Failure::failed("this process serves other own columns already"));
+    }
+    let users = users::<Id, _>(config, MemoryStore::new(), &random::token())?;
+    Ok(web::openapi(config, &users))
+}
+
+fn users<Id: UserId, D>(config: &Config, store: D, jwt: &Secret) -> Result<Users<ServerProfile<Id>>, Failure>
+where
+    D: UserDatabase<ServerProfile<Id>> + AccessTokenDatabase<ServerProfile<Id>> + Clone,
+{
     let settings = &config.server;
     // A proxy may have changed Host; people know the server by this name.
     let origins = settings.allowed_origins.iter().chain(&settings.public_url.origin);
@@ -98,12 +109,12 @@ fn passwords(config: &Config) -> Result<PasswordPool, Failure> {
     pool.build().map_err(Failure::failed)
 }
 
-fn backend<Id: UserId>(
+fn backend<P: UserProfile>(
     config: &Config,
     settings: &BackendSettings,
-    store: SqlStore<ServerProfile<Id>>,
+    store: impl AccessTokenDatabase<P>,
     jwt: &Secret,
-) -> Result<AuthBackend<ServerProfile<Id>>, Failure> {
+) -> Result<AuthBackend<P>, Failure> {
     let name = settings.name.as_str();
     let bearer = || BearerTransport::new(format!("auth/{name}/login"));
     Ok(match (&settings.transport, &settings.strategy) {
@@ -144,7 +155,7 @@ fn cookie_transport(settings: &CookieSettings) -> CookieTransport {
 
 fn database_strategy<P: UserProfile>(
     config: &Config,
-    store: SqlStore<P>,
+    store: impl AccessTokenDatabase<P>,
     lifetime: Option<Duration>,
 ) -> DatabaseStrategy<P> {
     let strategy = match lifetime {

@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::{Router, extract::State, middleware::from_fn_with_state, response::Response, routing::get};
-use axum_users::{UserManager, UserProfile, Users};
+use axum_users::{
+    UserManager, UserProfile, Users,
+    openapi::{OpenApi, openapi_router},
+};
 use http::{HeaderValue, Method, StatusCode, header};
 use tokio::{sync::Semaphore, time::timeout};
 use tower_http::{
@@ -19,12 +22,25 @@ use crate::{
 /// How long the store may take to say that it is there.
 const PING: Duration = Duration::from_secs(2);
 
-/// Whether this release has `/docs` and `/openapi.json`.
-pub(crate) const HAS_DOCS: bool = false;
-
 /// All routes, and the layers around them.
 pub(crate) fn router<P: UserProfile>(config: &Config, users: &Users<P>) -> Router {
-    around(&config.server, user_routes(config, users), health(users.manager().clone()))
+    let mut routes = user_routes(config, users);
+    if config.server.docs {
+        routes = routes.merge(openapi_router(&openapi(config, users)));
+    }
+    around(&config.server, routes, health(users.manager().clone()))
+}
+
+/// The document of the routes that this configuration asks for.
+pub(crate) fn openapi<P: UserProfile>(config: &Config, users: &Users<P>) -> OpenApi {
+    let mut builder = users.openapi_builder();
+    for backend in users.backends() {
+        builder = builder.auth_backend(&format!("/auth/{}", backend.name()), backend);
+    }
+    if config.registration {
+        builder = builder.register_router("/auth");
+    }
+    builder.users_router("/users").build().info("axum-users", env!("CARGO_PKG_VERSION"))
 }
 
 /// What every request goes through. Health is asked for by machines that must get an answer while all is busy, so it has no

@@ -1,8 +1,11 @@
 //! `axum-users openapi`.
 
-use crate::{Config, Failure};
+use super::{for_id, print};
+use crate::{Config, Failure, app};
 
-/// Prints the document.
-pub(super) fn run(_config: &Config) -> Result<(), Failure> {
-    Err(Failure::failed("the OpenAPI document comes in a later release"))
+/// Prints the document; no database is asked for it.
+pub(super) fn run(config: &Config) -> Result<(), Failure> {
+    let document = for_id!(config, Id => app::openapi::<Id>(config)?);
+    let text = serde_json::to_string_pretty(&document).map_err(Failure::failed)?;
+    print(format_args!("{text}"))
 }

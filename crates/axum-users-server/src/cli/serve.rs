@@ -6,7 +6,7 @@ use axum_users::UserId;
 use tokio::{net::TcpListener, task::JoinHandle};
 
 use super::{block_on, for_id, print};
-use crate::{Config, Failure, app::App, housekeeping, logging, serve, web};
+use crate::{Config, Failure, app::App, housekeeping, logging, serve};
 
 /// Serves until a signal says to stop.
 pub(super) fn run(config: &Config) -> Result<(), Failure> {
@@ -50,7 +50,7 @@ async fn run_for<Id: UserId>(config: &Config) -> Result<(), Failure> {
 fn welcome(config: &Config, address: SocketAddr) -> Result<(), Failure> {
     let folder = std::path::absolute(&config.folder).unwrap_or_else(|_| config.folder.clone());
     print(format_args!("axum-users {}\n", env!("CARGO_PKG_VERSION")))?;
-    if web::HAS_DOCS && config.server.docs {
+    if config.server.docs {
         print(format_args!("  Try it       http://{address}/docs"))?;
     }
     print(format_args!("  Database     {} (from {})", config.database.shown, folder.display()))?;

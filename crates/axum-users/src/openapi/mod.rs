@@ -15,7 +15,7 @@ pub use docs::openapi_router;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use crate::{ConfigError, UserProfile, Users};
+use crate::{AuthBackend, ConfigError, UserProfile, Users};
 
 /// How OpenAPI describes where a token travels: a name and a security scheme object.
 #[derive(Clone, Debug, PartialEq)]
@@ -95,7 +95,7 @@ impl<P: UserProfile> Users<P> {
     pub fn openapi(&self) -> OpenApi {
         let mut builder = self.openapi_builder();
         for backend in self.backends() {
-            builder.add_auth(&format!("/auth/{}", backend.name()), backend);
+            builder = builder.auth_backend(&format!("/auth/{}", backend.name()), backend);
         }
         builder.register_router("/auth").users_router("/users").build()
     }
@@ -119,13 +119,24 @@ impl<P: UserProfile> OpenApiBuilder<'_, P> {
     ///
     /// # Errors
     /// [`ConfigError`] when no backend has this name.
-    pub fn auth_router(mut self, prefix: &str, backend: &str) -> Result<Self, ConfigError> {
+    pub fn auth_router(self, prefix: &str, backend: &str) -> Result<Self, ConfigError> {
         let users = self.users;
         let known = users
             .backend(backend)
             .ok_or_else(|| ConfigError::new(format!("there is no backend called {backend:?}")))?;
-        self.add_auth(prefix, known);
-        Ok(self)
+        Ok(self.auth_backend(prefix, known))
+    }
+
+    /// The same for a backend at hand.
+    pub fn auth_backend(mut self, prefix: &str, backend: &AuthBackend<P>) -> Self {
+        let auth = routes::auth(prefix, backend.name(), backend.transport(), &self.security());
+        self.paths.extend(auth);
+        let form = routes::form_name(prefix, backend.name());
+        self.schemas.insert(form.clone(), schemas::login_form(&form));
+        if backend.transport().openapi_login_success().0 == "200" {
+            self.schemas.insert("BearerResponse".into(), schemas::bearer_response());
+        }
+        self
     }
 
     /// The route of [`Users::register_router`] below `prefix`.
@@ -155,16 +166,6 @@ impl<P: UserProfile> OpenApiBuilder<'_, P> {
             "paths": self.paths,
             "components": { "schemas": self.schemas, "securitySchemes": schemes },
         }))
-    }
-
-    fn add_auth(&mut self, prefix: &str, backend: &crate::AuthBackend<P>) {
-        let auth = routes::auth(prefix, backend.name(), backend.transport(), &self.security());
-        self.paths.extend(auth);
-        let form = routes::form_name(prefix, backend.name());
-        self.schemas.insert(form.clone(), schemas::login_form(&form));
-        if backend.transport().openapi_login_success().0 == "200" {
-            self.schemas.insert("BearerResponse".into(), schemas::bearer_response());
-        }
     }
 
     /// Every backend's scheme as an alternative, in their order, each once.

@@ -31,7 +31,8 @@ pub(super) fn common() -> Map<String, Value> {
             &["loc", "msg", "type"],
         ),
     ];
-    schemas.into_iter().map(|schema| (schema["title"].as_str().unwrap_or_default().to_owned(), schema)).collect()
+    let names = ["ErrorModel", "HTTPValidationError", "ValidationError"].map(str::to_owned);
+    names.into_iter().zip(schemas).collect()
 }
 
 pub(super) fn bearer_response() -> Value {
@@ -42,8 +43,7 @@ pub(super) fn bearer_response() -> Value {
 
 pub(super) fn login_form(title: &str) -> Value {
     let optional = || json!({ "anyOf": [{ "type": "string" }, { "type": "null" }] });
-    let mut secret = optional();
-    secret["format"] = json!("password");
+    let secret = json!({ "anyOf": [{ "type": "string" }, { "type": "null" }], "format": "password" });
     let pattern = json!({ "type": "string", "pattern": "^password$" });
     let properties = [
         ("grant_type", json!({ "anyOf": [pattern, { "type": "null" }] }), None),
@@ -110,11 +110,11 @@ fn with_profile(title: &str, mut properties: Properties, required: &[&str], own:
 
 fn object(title: &str, properties: Properties, required: &[&str]) -> Value {
     let properties: Map<String, Value> = properties.into_iter().collect();
-    let mut schema = json!({ "properties": properties, "type": "object", "title": title });
-    if !required.is_empty() {
-        schema["required"] = json!(required);
+    if required.is_empty() {
+        json!({ "properties": properties, "type": "object", "title": title })
+    } else {
+        json!({ "properties": properties, "type": "object", "required": required, "title": title })
     }
-    schema
 }
 
 /// A schema with its title and default.
