@@ -1,6 +1,65 @@
-//! User management for axum.
+//! User management for axum: registration, login, sessions, users of your own shape, OpenAPI. Interchangeable with FastAPI
+//! Users 15: same routes and answers, same tables, same password hashes, same tokens.
 //!
-//! Placeholder of the tutorial page.
+//! # From nothing to a known user
+//!
+//! A **store** keeps the users; here one in memory, else `SqlStore::connect("sqlite://app.db")` (features `sqlite`, `postgres`,
+//! `mysql`). A **backend** is a name, a *transport* (how a token travels: [`BearerTransport`], [`CookieTransport`]) and a
+//! *strategy* (how a token stands for a user: [`JwtStrategy`], [`DatabaseStrategy`]). [`Users`] puts them together, and is part of
+//! your application's state.
+//!
+//! ```
+//! use std::time::Duration;
+//! use axum::{Router, extract::FromRef, routing::get};
+//! use axum_users::{AuthBackend, BearerTransport, CurrentUser, JwtStrategy, UserProfile, Users, memory::MemoryStore};
+//!
+//! /// Your own columns: asked for at registration, shown, changed by PATCH, in the table and in OpenAPI.
+//! #[derive(Clone, Debug, UserProfile)]
+//! struct Profile {
+//!     first_name: String,
+//!     nick: Option<String>,
+//! }
+//!
+//! #[derive(Clone, FromRef)]
+//! struct App {
+//!     users: Users<Profile>,
+//! }
+//!
+//! /// Whoever is calling; nobody gets here without a token that counts.
+//! async fn hello(user: CurrentUser<Profile>) -> String {
+//!     format!("Hello {}", user.profile.first_name)
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let secret = b"w7Pj2mQ9sVbX4nRtZ1cYkL8dFhG3aE6u"; // from your configuration
+//! let jwt = JwtStrategy::new(secret, Duration::from_secs(3600))?;
+//! let users = Users::builder(MemoryStore::new())
+//!     .backend(AuthBackend::new("jwt", BearerTransport::new("auth/jwt/login"), jwt))
+//!     .build()?;
+//! let app: Router = users.router().route("/hello", get(hello)).with_state(App { users });
+//! # Ok(()) }
+//! ```
+//!
+//! That serves `POST /auth/jwt/login`, `POST /auth/jwt/logout`, `POST /auth/register`, `GET` and `PATCH /users/me`, and for
+//! superusers `GET`, `PATCH` and `DELETE /users/{id}`. [`Users::auth_router`], [`Users::register_router`] and
+//! [`Users::users_router`] put the same routes elsewhere.
+//!
+//! # Where to go from here
+//!
+//! - **Who may pass**: the second parameter of [`CurrentUser`]: [`Active`] (default), [`Verified`], [`Superuser`], tuples of them, or a
+//!   [`Guard`] of your own. `Option<CurrentUser<P>>` lets everybody in.
+//! - **Your own columns**: [`UserProfile`](derive@UserProfile) says which attributes a field takes; [`ColumnValue`] is the one trait of a
+//!   type in a column.
+//! - **Your turn**: [`UserHooks`], before and after registration, login, change and deletion.
+//! - **Without a request**: [`UserManager`], which [`Users`] dereferences to.
+//! - **OpenAPI**: [`Users::openapi`]; with the feature `docs`, `openapi::openapi_router` serves it with a page.
+//! - **Other stores**: implement [`UserDatabase`]; `axum-users-testing` says whether it is right.
+//!
+//! # Security
+//!
+//! Cookie writes need proof of their origin; put other origins of yours on the list with
+//! [`UsersBuilder::allowed_origins`]. Behind a proxy, say how many hops are yours: [`UsersBuilder::trusted_proxies`]. What begins
+//! with `danger_` explains the attack where the switch is.
 
 mod authenticator;
 mod backend;
