@@ -4,6 +4,7 @@
 
 mod apt;
 mod audit;
+mod bench;
 mod process;
 mod services;
 mod test;
@@ -27,6 +28,10 @@ enum Command {
         #[arg(long)]
         quick: bool,
     },
+    /// Measure CPU time beside hand-written handlers, and print a table (some minutes)
+    Bench,
+    /// Kill the server under load, 50 times on each engine, and look for every acknowledged write (some minutes)
+    Kill,
     /// Check licences, banned crates, advisories and feature combinations
     Audit {
         /// Install the tools that are missing (some minutes of compilation)
@@ -51,6 +56,8 @@ fn dispatch(command: Command) -> Result<()> {
     match command {
         Command::Services => services::run(&interrupt),
         Command::Test { quick } => test::run(quick, &interrupt),
+        Command::Bench => bench::run(&interrupt),
+        Command::Kill => bench::kill(&interrupt),
         Command::Audit { install } => audit::run(install, &interrupt),
     }
 }

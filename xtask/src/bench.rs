@@ -1,0 +1,42 @@
+//! `cargo xtask bench` and `cargo xtask kill`: long runs of their own, never part of `test`.
+
+use anyhow::{Result, bail};
+
+use crate::{
+    process::{Interrupt, cargo, run as run_process},
+    services::Services,
+};
+
+/// CPU time beside hand-written handlers; prints a table.
+///
+/// # Errors
+/// When a service cannot be had or the program fails.
+pub(crate) fn run(interrupt: &Interrupt) -> Result<()> {
+    with_services(
+        &[&["run", "--profile", "bench-run", "--locked", "--package", "axum-users-bench", "--bin", "axum-users-bench"]],
+        interrupt,
+    )
+}
+
+/// Kills the server under load and looks for every write that it acknowledged.
+///
+/// # Errors
+/// When a service cannot be had, or a write is missing.
+pub(crate) fn kill(interrupt: &Interrupt) -> Result<()> {
+    let build = ["build", "--locked", "--package", "axum-users-server"];
+    with_services(&[&build, &["run", "--locked", "--package", "axum-users-bench", "--bin", "kill"]], interrupt)
+}
+
+fn with_services(steps: &[&[&str]], interrupt: &Interrupt) -> Result<()> {
+    let mut services = Services::start_missing(interrupt)?;
+    let urls = services.ready()?;
+    for arguments in steps {
+        let mut command = cargo();
+        command.args(*arguments).envs(urls.iter().map(|(variable, url)| (variable, url)));
+        let status = run_process(&mut command, interrupt)?;
+        if !status.success() {
+            bail!("cargo {} failed ({status})", arguments.join(" "));
+        }
+    }
+    Ok(())
+}
