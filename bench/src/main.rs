@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use axum::{Router, body::Body, http::Request};
-use axum_users::{AuthBackend, BearerTransport, JwtStrategy, SqlStore, Users};
+use axum_users::{
+    AuthBackend, BearerTransport, DefaultHasher, JwtStrategy, PasswordPool, Secret, SqlStore, Users, ValidatedPassword,
+};
 use http_body_util::BodyExt as _;
 use rustix::time::{ClockId, clock_gettime};
 use tower::ServiceExt as _;
@@ -53,6 +55,16 @@ async fn measure(engine: &str, url: &str) -> Result<()> {
     compare(&format!("`/users/me`, {engine}"), 2_000, async || ours.me(&token).await, async || hand.me(&theirs).await)
         .await?;
     compare(&format!("login, {engine}"), 6, async || ours.login().await, async || hand.login().await).await?;
+    let pool = PasswordPool::builder(DefaultHasher::default()).build()?;
+    let password = ValidatedPassword::danger_unchecked(Secret::from("plum tomato engine"));
+    let hash = pool.hash(password).await?;
+    let verify = async || {
+        let verified = pool.verify(Secret::from("plum tomato engine"), hash.clone()).await?;
+        anyhow::ensure!(verified.is_valid(), "the hash does not verify");
+        Ok(String::new())
+    };
+    let what = format!("login, {engine}; beside it one verification alone");
+    compare(&what, 6, async || ours.login().await, verify).await?;
 
     let idle = latencies(2_000, async || ours.me(&token).await).await?;
     let storm = (0..4).map(|_| {

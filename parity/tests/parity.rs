@@ -5,5 +5,7 @@
 mod application;
 #[path = "parity/compare.rs"]
 mod compare;
+#[path = "parity/moving.rs"]
+mod moving;
 #[path = "parity/replay.rs"]
 mod replay;
