@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::{
     clock::Clock,
-    database::{Condition, Marked, Outcome},
+    database::{Condition, Conflict, DatabaseError, Marked, Outcome},
     email::EmailKey,
     erased::{DynUserDatabase, DynUserHooks},
     error::Error,
@@ -110,7 +110,8 @@ impl<P: UserProfile> UserManager<P> {
         self.0.hooks.before_register(&create, request).await.map_err(Error::Veto)?;
         let hashed_password = self.0.passwords.hash(password).await?;
         let id = P::Id::generate();
-        let user = self
+        let email = create.email.key();
+        let created = self
             .0
             .database
             .create(NewUser {
@@ -124,7 +125,11 @@ impl<P: UserProfile> UserManager<P> {
                 is_verified: create.is_verified.unwrap_or(false),
                 profile: create.profile,
             })
-            .await?;
+            .await;
+        let user = match created {
+            Ok(user) => user,
+            Err(error) => return Err(self.first_conflict(error, Some((&email, None))).await),
+        };
         tracing::info!(target: "axum_users::audit", event = "register", user = %user.id, "user registered");
         self.0.hooks.on_after_register(&user, request).await;
         Ok(user)
@@ -180,6 +185,18 @@ impl<P: UserProfile> UserManager<P> {
     #[must_use]
     pub fn clock(&self) -> &Clock {
         &self.0.clock
+    }
+
+    /// When both an address and a column are taken, each store meets another of them first: the address is what is told.
+    async fn first_conflict(&self, error: DatabaseError, email: Option<(&EmailKey, Option<&P::Id>)>) -> Error {
+        if let (DatabaseError::Conflict(Conflict::Column(_)), Some((email, own))) = (&error, email) {
+            match self.0.database.get_by_email(email).await {
+                Ok(Some(other)) if Some(&other.id) != own => return Error::UserAlreadyExists,
+                Ok(_) => {}
+                Err(error) => return error.into(),
+            }
+        }
+        error.into()
     }
 
     /// The one place where a password that someone chose is judged (ASVS 6.3.4).

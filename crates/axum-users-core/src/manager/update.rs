@@ -3,6 +3,7 @@
 use super::UserManager;
 use crate::{
     database::{Condition, Outcome, UserChange},
+    email::Email,
     error::Error,
     hooks::RequestInfo,
     profile::UserProfile,
@@ -45,10 +46,15 @@ impl<P: UserProfile> UserManager<P> {
         let updated = if change.is_empty() {
             user.clone()
         } else {
-            match self.0.database.update(&user.id, change).await? {
-                Outcome::Done(updated) => updated,
-                Outcome::Refused(_) => return Err(Error::LastSuperuser),
-                Outcome::Missing => return Err(Error::UserNotExists),
+            let email = change.email.as_ref().map(Email::key);
+            match self.0.database.update(&user.id, change).await {
+                Ok(Outcome::Done(updated)) => updated,
+                Ok(Outcome::Refused(_)) => return Err(Error::LastSuperuser),
+                Ok(Outcome::Missing) => return Err(Error::UserNotExists),
+                Err(error) => {
+                    let email = email.as_ref().map(|email| (email, Some(&user.id)));
+                    return Err(self.first_conflict(error, email).await);
+                }
             }
         };
         tracing::info!(
