@@ -211,7 +211,9 @@ fn create_users<P: UserProfile, E: Engine>(names: &Names) -> Vec<String> {
         let null = if own.nullable { "" } else { " NOT NULL" };
         lines.push(format!("{} {}{null}", E::quote(own.name), E::type_of(own.kind, own.unique)));
     }
-    lines.push(format!("PRIMARY KEY ({})", column("id")));
+    if !(counts::<P>() && E::COUNTED_ID.contains("PRIMARY KEY")) {
+        lines.push(format!("PRIMARY KEY ({})", column("id")));
+    }
     let table = E::quote(&names.user_table);
     let index = E::quote(&format!("ix_{}_email", names.user_table));
     vec![

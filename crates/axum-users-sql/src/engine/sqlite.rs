@@ -27,7 +27,8 @@ impl Engine for Sqlite {
     const BEGIN: &'static str = "BEGIN IMMEDIATE";
     const FOR_UPDATE: &'static str = "";
     const RETURNING: bool = true;
-    const COUNTED_ID: &'static str = "INTEGER NOT NULL";
+    // Without the word, the number of a deleted user is given out again.
+    const COUNTED_ID: &'static str = "INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL";
     const CREATED_AT: &'static str = "TIMESTAMP";
 
     fn quote(name: &str) -> String {
