@@ -1,14 +1,29 @@
 //! The routes, from outside.
+#![cfg(all(feature = "memory", feature = "sqlite"))]
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failing step fails the test")]
 
 #[path = "http/access.rs"]
 mod access;
+#[path = "http/browser.rs"]
+mod browser;
+#[path = "http/columns.rs"]
+mod columns;
+#[path = "http/counted.rs"]
+mod counted;
+#[path = "http/faults.rs"]
+mod faults;
+#[path = "http/hooks.rs"]
+mod hooks;
+#[path = "http/identity.rs"]
+mod identity;
 #[path = "http/input.rs"]
 mod input;
 #[path = "http/openapi.rs"]
 mod openapi;
 #[path = "http/people.rs"]
 mod people;
+#[path = "http/races.rs"]
+mod races;
 #[path = "http/sessions.rs"]
 mod sessions;
 #[path = "http/transports.rs"]

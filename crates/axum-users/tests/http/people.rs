@@ -1,10 +1,15 @@
 //! The application under test, and people who use it.
 
-use std::time::Duration;
+use std::{
+    path::PathBuf,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
 
 use axum::{Router, body::Body, http::Request, response::Response};
 use axum_users::{
-    AuthBackend, BearerTransport, Clock, CookieTransport, DatabaseStrategy, Fields, JwtStrategy, UserUpdate, Users,
+    AccessTokenDatabase, AuthBackend, BearerTransport, Clock, CookieTransport, DatabaseStrategy, Fields, JwtStrategy,
+    SqlStore, UserDatabase, UserProfile, UserUpdate, Users, UsersBuilder,
     memory::MemoryStore,
     password::{Argon2Params, DefaultHasher, PasswordPool},
 };
@@ -20,7 +25,57 @@ pub(crate) const COOKIE: &str = "/auth/cookie";
 pub(crate) const DB: &str = "/auth/db";
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// Three backends over a store in memory: `jwt` (bearer), `cookie` (database), `db` (bearer, database).
+/// Three backends over any store: `jwt` (bearer), `cookie` (database), `db` (bearer, database).
+pub(crate) fn application<P: UserProfile>(
+    store: impl UserDatabase<P> + AccessTokenDatabase<P> + Clone,
+) -> UsersBuilder<P> {
+    let database = || DatabaseStrategy::new(store.clone(), HOUR);
+    let bearer = |name: &str| BearerTransport::new(format!("auth/{name}/login"));
+    let jwt = JwtStrategy::new(b"w7Pj2mQ9sVbX4nRtZ1cYkL8dFhG3aE6u", HOUR).unwrap();
+    Users::builder(store.clone())
+        .passwords(cheap())
+        .clock(clock())
+        .backend(AuthBackend::new("jwt", bearer("jwt"), jwt))
+        .backend(AuthBackend::new("cookie", CookieTransport::new(), database()))
+        .backend(AuthBackend::new("db", bearer("db"), database()))
+}
+
+/// It stands until it is moved.
+fn clock() -> Clock {
+    Clock::mock(OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap())
+}
+
+/// Somebody without a credential.
+pub(crate) fn visitor<P: UserProfile>(users: &Users<P>) -> Person {
+    Person { router: users.router(), header: None }
+}
+
+/// An application over a database file of its own, which goes with it.
+pub(crate) struct OnDisk<P: UserProfile> {
+    pub(crate) users: Users<P>,
+    pub(crate) store: SqlStore<P>,
+    pub(crate) folder: PathBuf,
+}
+
+impl<P: UserProfile> OnDisk<P> {
+    pub(crate) async fn new() -> Self {
+        static NUMBER: AtomicUsize = AtomicUsize::new(0);
+        let name = format!("axum-users-http-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        let folder = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&folder).unwrap();
+        let store = SqlStore::connect(&format!("sqlite://{}", folder.join("users.db").display())).await.unwrap();
+        let users = application(store.clone()).build().unwrap();
+        Self { users, store, folder }
+    }
+}
+
+impl<P: UserProfile> Drop for OnDisk<P> {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// The application over a store in memory.
 pub(crate) struct World {
     pub(crate) users: Users<()>,
     pub(crate) store: MemoryStore<()>,
@@ -31,21 +86,8 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new() -> Self {
         let store = MemoryStore::new();
-        let clock = Clock::mock(OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap());
-        let database = || DatabaseStrategy::new(store.clone(), HOUR);
-        let bearer = |name: &str| BearerTransport::new(format!("auth/{name}/login"));
-        let users = Users::builder(store.clone())
-            .passwords(cheap())
-            .clock(clock.clone())
-            .backend(AuthBackend::new(
-                "jwt",
-                bearer("jwt"),
-                JwtStrategy::new(b"w7Pj2mQ9sVbX4nRtZ1cYkL8dFhG3aE6u", HOUR).unwrap(),
-            ))
-            .backend(AuthBackend::new("cookie", CookieTransport::new(), database()))
-            .backend(AuthBackend::new("db", bearer("db"), database()))
-            .build()
-            .unwrap();
+        let clock = clock();
+        let users = application(store.clone()).clock(clock.clone()).build().unwrap();
         let router = users.router();
         Self { users, store, clock, router }
     }
@@ -55,10 +97,7 @@ impl World {
     }
 
     pub(crate) async fn register(&self, email: &str) -> Value {
-        let (status, user) =
-            self.nobody().json("POST", "/auth/register", &json!({ "email": email, "password": PASSWORD })).await;
-        assert_eq!(status, 201, "{user}");
-        user
+        self.nobody().register(email).await
     }
 
     /// Registered, and logged in with this backend.
@@ -68,21 +107,29 @@ impl World {
     }
 
     pub(crate) async fn logged_in(&self, email: &str, password: &str, backend: &str) -> Person {
-        let response = self.nobody().login(backend, email, password).await;
-        assert!(response.status().is_success(), "{}", response.status());
-        Person { router: self.router.clone(), header: Some(credential(response).await) }
+        self.nobody().logged_in(email, password, backend).await
     }
 
     pub(crate) async fn change(&self, email: &str, update: UserUpdate<()>) {
-        let user = self.users.get_by_email(email).await.unwrap().unwrap();
-        self.users.update(&user, update, Fields::All, None, None).await.unwrap();
+        change(&self.users, email, update).await;
     }
 
     pub(crate) async fn superuser(&self, email: &str) -> Person {
-        self.register(email).await;
-        self.change(email, UserUpdate { is_superuser: Some(true), ..UserUpdate::default() }).await;
-        self.logged_in(email, PASSWORD, JWT).await
+        superuser(&self.users, email).await
     }
+}
+
+/// What a program of ours does to a user.
+pub(crate) async fn change<P: UserProfile>(users: &Users<P>, email: &str, update: UserUpdate<P>) {
+    let user = users.get_by_email(email).await.unwrap().unwrap();
+    users.update(&user, update, Fields::All, None, None).await.unwrap();
+}
+
+/// Registered, made a superuser, logged in.
+pub(crate) async fn superuser<P: UserProfile>(users: &Users<P>, email: &str) -> Person {
+    visitor(users).register(email).await;
+    change(users, email, UserUpdate { is_superuser: Some(true), ..UserUpdate::default() }).await;
+    visitor(users).logged_in(email, PASSWORD, JWT).await
 }
 
 /// The lowest cost: these tests are not about hashing.
@@ -92,8 +139,9 @@ pub(crate) fn cheap() -> PasswordPool {
 
 /// The header that proves who is calling, from the answer to a login.
 pub(crate) async fn credential(response: Response) -> (&'static str, String) {
-    if let Some(cookie) = response.headers().get("set-cookie") {
-        return ("cookie", cookie.to_str().unwrap().split(';').next().unwrap().to_owned());
+    let mut cookies = response.headers().get_all("set-cookie").iter().map(|cookie| cookie.to_str().unwrap());
+    if let Some(cookie) = cookies.find(|cookie| cookie.starts_with("fastapiusersauth=")) {
+        return ("cookie", cookie.split(';').next().unwrap().to_owned());
     }
     let body: Value = serde_json::from_slice(&bytes(response).await).unwrap();
     ("authorization", format!("Bearer {}", body["access_token"].as_str().unwrap()))
@@ -141,6 +189,34 @@ impl Person {
 
     pub(crate) async fn status(&self, method: &str, path: &str) -> u16 {
         self.raw(method, path, &[], Body::empty()).await.status().as_u16()
+    }
+
+    pub(crate) async fn register(&self, email: &str) -> Value {
+        let (status, user) =
+            self.json("POST", "/auth/register", &json!({ "email": email, "password": PASSWORD })).await;
+        assert_eq!(status, 201, "{user}");
+        user
+    }
+
+    /// The same person, with what a login with this backend gave.
+    pub(crate) async fn logged_in(&self, email: &str, password: &str, backend: &str) -> Self {
+        let response = self.login(backend, email, password).await;
+        assert!(response.status().is_success(), "{}", response.status());
+        Self { router: self.router.clone(), header: Some(credential(response).await) }
+    }
+
+    /// The text of their token.
+    pub(crate) fn token(&self) -> &str {
+        let value = self.header.as_ref().map_or("", |(_, value)| value.as_str());
+        value.strip_prefix("Bearer ").or_else(|| value.split_once('=').map(|(_, token)| token)).unwrap()
+    }
+
+    /// Their id.
+    pub(crate) async fn id(&self) -> String {
+        match &self.json("GET", "/users/me", &json!(null)).await.1["id"] {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        }
     }
 
     /// Whether `/users/me` knows them.

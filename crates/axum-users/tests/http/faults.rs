@@ -1,0 +1,284 @@
+//! A store that fails, a full queue, code of the application that panics.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU8, AtomicUsize, Ordering},
+    mpsc,
+};
+
+use axum_users::{
+    AccessTokenDatabase, Condition, DatabaseError, EmailKey, NewToken, NewUser, Outcome, PasswordHash, PasswordHasher,
+    RequestInfo, StoredToken, TokenHash, User, UserChange, UserDatabase, UserHooks, ValidatedPassword, Verification,
+    memory::MemoryStore,
+    password::{HasherError, PasswordPool},
+};
+use serde_json::json;
+use time::OffsetDateTime;
+use tokio::task::JoinSet;
+
+use crate::people::{COOKIE, DB, JWT, OTHER, PASSWORD, application, bytes, superuser, visitor};
+
+type Uuid = <() as axum_users::UserProfile>::Id;
+
+const FINE: u8 = 0;
+const AWAY: u8 = 1;
+const BROKEN: u8 = 2;
+
+/// A store that fails when told to.
+#[derive(Clone)]
+struct Fragile {
+    inner: MemoryStore<()>,
+    state: Arc<AtomicU8>,
+}
+
+impl Fragile {
+    fn check(&self) -> Result<(), DatabaseError> {
+        let source = "canary: 10.0.0.7:5432 refused `SELECT`";
+        match self.state.load(Ordering::SeqCst) {
+            FINE => Ok(()),
+            AWAY => Err(DatabaseError::Unavailable(source.into())),
+            _ => Err(DatabaseError::Driver(source.into())),
+        }
+    }
+}
+
+impl UserDatabase<()> for Fragile {
+    async fn get(&self, id: &Uuid) -> Result<Option<User<()>>, DatabaseError> {
+        self.check()?;
+        UserDatabase::get(&self.inner, id).await
+    }
+    async fn get_for_token(
+        &self,
+        id: &Uuid,
+        token: &TokenHash,
+    ) -> Result<Option<axum_users::Marked<()>>, DatabaseError> {
+        self.check()?;
+        self.inner.get_for_token(id, token).await
+    }
+    async fn get_by_email(&self, email: &EmailKey) -> Result<Option<User<()>>, DatabaseError> {
+        self.check()?;
+        self.inner.get_by_email(email).await
+    }
+    async fn list(&self, after: Option<&Uuid>, limit: u32) -> Result<Vec<User<()>>, DatabaseError> {
+        self.check()?;
+        self.inner.list(after, limit).await
+    }
+    async fn create(&self, user: NewUser<()>) -> Result<User<()>, DatabaseError> {
+        self.check()?;
+        UserDatabase::create(&self.inner, user).await
+    }
+    async fn update(&self, id: &Uuid, change: UserChange<()>) -> Result<Outcome<User<()>>, DatabaseError> {
+        self.check()?;
+        self.inner.update(id, change).await
+    }
+    async fn delete(&self, id: &Uuid, only_if: Vec<Condition>) -> Result<Outcome<()>, DatabaseError> {
+        self.check()?;
+        UserDatabase::delete(&self.inner, id, only_if).await
+    }
+    async fn end_token(&self, id: &Uuid, token: &TokenHash, until: i64) -> Result<(), DatabaseError> {
+        self.check()?;
+        self.inner.end_token(id, token, until).await
+    }
+}
+
+impl AccessTokenDatabase<()> for Fragile {
+    async fn get(&self, token: &str) -> Result<Option<StoredToken<()>>, DatabaseError> {
+        self.check()?;
+        AccessTokenDatabase::get(&self.inner, token).await
+    }
+    async fn create(&self, token: NewToken<()>) -> Result<(), DatabaseError> {
+        self.check()?;
+        AccessTokenDatabase::create(&self.inner, token).await
+    }
+    async fn delete(&self, token: &str) -> Result<(), DatabaseError> {
+        self.check()?;
+        AccessTokenDatabase::delete(&self.inner, token).await
+    }
+    async fn delete_expired(&self, before: OffsetDateTime, limit: u32) -> Result<u64, DatabaseError> {
+        self.check()?;
+        self.inner.delete_expired(before, limit).await
+    }
+}
+
+#[tokio::test]
+async fn lg_04_av_03_a_store_that_fails_is_told_without_details_and_nobody_is_turned_away() {
+    let store = Fragile { inner: MemoryStore::new(), state: Arc::default() };
+    let users = application(store.clone()).build().unwrap();
+    let nobody = visitor(&users);
+    let boss = superuser(&users, "boss@camelot.bt").await;
+    nobody.register("a@camelot.bt").await;
+    let id = nobody.logged_in("a@camelot.bt", PASSWORD, JWT).await.id().await;
+    for backend in [JWT, COOKIE, DB] {
+        let person = nobody.logged_in("a@camelot.bt", PASSWORD, backend).await;
+        for state in [AWAY, BROKEN] {
+            store.state.store(state, Ordering::SeqCst);
+            let json = [("content-type", "application/json")];
+            let new = json!({ "email": "b@camelot.bt", "password": PASSWORD }).to_string();
+            let by_id = format!("/users/{id}");
+            let mut answers = vec![
+                ("register", nobody.raw("POST", "/auth/register", &json, new).await),
+                ("login", nobody.login(backend, "a@camelot.bt", PASSWORD).await),
+                ("login of nobody", nobody.login(backend, "nobody@camelot.bt", PASSWORD).await),
+            ];
+            for (who, method, path) in [
+                (&person, "GET", "/users/me"),
+                (&person, "PATCH", "/users/me"),
+                (&person, "POST", "/auth/jwt/logout"),
+                (&person, "POST", "/auth/cookie/logout"),
+                (&boss, "GET", &by_id),
+                (&boss, "PATCH", &by_id),
+                (&boss, "DELETE", &by_id),
+            ] {
+                answers.push((method, who.raw(method, path, &json, json!({ "password": OTHER }).to_string()).await));
+            }
+            for (what, response) in answers {
+                let status = response.status().as_u16();
+                let retry = response.headers().get("retry-after").map(|it| it.to_str().unwrap().to_owned());
+                let text = String::from_utf8(bytes(response).await).unwrap();
+                let expected = if state == AWAY {
+                    (503, Some("1".to_owned()), r#"{"detail":"Service Unavailable"}"#.to_owned())
+                } else {
+                    (500, None, "Internal Server Error".to_owned())
+                };
+                assert_eq!((status, retry, text), expected, "{what} {backend}");
+            }
+            assert_eq!(nobody.status("GET", "/users/me").await, 401, "no token, no question");
+            store.state.store(FINE, Ordering::SeqCst);
+            assert!(person.is_known().await && boss.is_known().await, "{backend}: as before");
+        }
+    }
+}
+
+/// Panics in the hook of this number.
+struct Clumsy(Arc<AtomicUsize>);
+
+impl Clumsy {
+    fn stumble(&self, hook: usize) {
+        assert_ne!(self.0.load(Ordering::SeqCst), hook, "canary");
+    }
+}
+
+impl UserHooks<()> for Clumsy {
+    async fn validate_password(
+        &self,
+        _: &str,
+        _: axum_users::PasswordContext<'_, ()>,
+    ) -> Result<(), axum_users::InvalidPassword> {
+        self.stumble(1);
+        Ok(())
+    }
+    async fn before_register(
+        &self,
+        _: &axum_users::UserCreate<()>,
+        _: Option<&RequestInfo>,
+    ) -> Result<(), axum_users::Veto> {
+        self.stumble(2);
+        Ok(())
+    }
+    async fn on_after_register(&self, _: &User<()>, _: Option<&RequestInfo>) {
+        self.stumble(3);
+    }
+    async fn before_login(&self, _: &User<()>, _: Option<&RequestInfo>) -> Result<(), axum_users::Veto> {
+        self.stumble(4);
+        Ok(())
+    }
+    async fn on_after_login(&self, _: &User<()>, _: Option<&RequestInfo>, _: &mut http::response::Parts) {
+        self.stumble(5);
+    }
+    async fn on_after_update(&self, _: &User<()>, _: &axum_users::UserUpdate<()>, _: Option<&RequestInfo>) {
+        self.stumble(6);
+    }
+    async fn on_before_delete(&self, _: &User<()>, _: Option<&RequestInfo>) -> Result<(), axum_users::Veto> {
+        self.stumble(7);
+        Ok(())
+    }
+    async fn on_after_delete(&self, _: &User<()>, _: Option<&RequestInfo>) {
+        self.stumble(8);
+    }
+}
+
+#[tokio::test]
+async fn lg_05_a_hook_that_panics_is_one_500() {
+    let hook = Arc::new(AtomicUsize::new(0));
+    let users = application(MemoryStore::new()).hooks(Clumsy(Arc::clone(&hook))).build().unwrap();
+    let nobody = visitor(&users);
+    let boss = superuser(&users, "boss@camelot.bt").await;
+    for number in 1..=8 {
+        let email = format!("a{number}@camelot.bt");
+        nobody.register(&email).await;
+        let person = nobody.logged_in(&email, PASSWORD, JWT).await;
+        let id = person.id().await;
+        hook.store(number, Ordering::SeqCst);
+        let json = [("content-type", "application/json")];
+        let response = match number {
+            1..=3 => {
+                let body = json!({ "email": format!("b{number}@camelot.bt"), "password": PASSWORD }).to_string();
+                nobody.raw("POST", "/auth/register", &json, body).await
+            }
+            4 | 5 => nobody.login(COOKIE, &email, PASSWORD).await,
+            6 => person.raw("PATCH", "/users/me", &json, "{}").await,
+            _ => boss.raw("DELETE", &format!("/users/{id}"), &json, "").await,
+        };
+        assert_eq!(response.status(), 500, "hook {number}");
+        assert_eq!(response.headers()["cache-control"], "no-store");
+        assert_eq!(response.headers().get("set-cookie"), None);
+        assert_eq!(bytes(response).await, b"Internal Server Error");
+        hook.store(0, Ordering::SeqCst);
+        assert_eq!(person.is_known().await, number != 8, "what happened has happened: {number}");
+        nobody.register(&format!("c{number}@camelot.bt")).await;
+    }
+}
+
+/// Hashes nothing before it is let go.
+struct Blocked(std::sync::Mutex<mpsc::Receiver<()>>);
+
+impl PasswordHasher for Blocked {
+    fn hash(&self, password: &ValidatedPassword) -> Result<PasswordHash, HasherError> {
+        let _ = password;
+        let _ = self.0.lock().unwrap().recv();
+        Ok(PasswordHash::from_stored("x".into()))
+    }
+    fn verify(&self, _: &str, _: &PasswordHash) -> Result<Verification, HasherError> {
+        let _ = self.0.lock().unwrap().recv();
+        Ok(Verification::Valid)
+    }
+}
+
+#[tokio::test]
+async fn av_01_a_full_queue_says_when_to_come_back_and_others_are_served() {
+    let (go, gate) = mpsc::channel();
+    let passwords = PasswordPool::builder(Blocked(std::sync::Mutex::new(gate)))
+        .threads(1)
+        .queue(1)
+        .max_wait(std::time::Duration::from_secs(3600))
+        .build()
+        .unwrap();
+    let users = application(MemoryStore::<()>::new()).passwords(passwords).build().unwrap();
+    let nobody = visitor(&users);
+    go.send(()).unwrap();
+    nobody.register("a@camelot.bt").await;
+    go.send(()).unwrap();
+    let person = nobody.logged_in("a@camelot.bt", PASSWORD, JWT).await;
+    let mut logins = JoinSet::new();
+    for number in 0..8 {
+        let nobody = nobody.clone();
+        let email = if number % 2 == 0 { "a@camelot.bt" } else { "unknown@camelot.bt" };
+        logins.spawn(async move { nobody.login(JWT, email, PASSWORD).await });
+    }
+    for _ in 0..6 {
+        let response = logins.join_next().await.unwrap().unwrap();
+        assert_eq!(response.status(), 503);
+        let seconds: u64 = response.headers()["retry-after"].to_str().unwrap().parse().unwrap();
+        assert!(seconds >= 1);
+        assert_eq!(bytes(response).await, br#"{"detail":"Service Unavailable"}"#);
+    }
+    let (status, _) =
+        nobody.json("POST", "/auth/register", &json!({ "email": "b@camelot.bt", "password": OTHER })).await;
+    assert_eq!(status, 503);
+    assert!(person.is_known().await, "who needs no hash is served");
+    drop(go);
+    while let Some(response) = logins.join_next().await {
+        assert!([200, 400].contains(&response.unwrap().status().as_u16()), "those in the queue get their answer");
+    }
+    assert!(nobody.logged_in("a@camelot.bt", PASSWORD, JWT).await.is_known().await, "and then all is well");
+}
