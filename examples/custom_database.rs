@@ -93,6 +93,7 @@ fn holds(users: &[User<()>], id: &Uuid, condition: &Condition) -> bool {
     users.iter().filter(|user| user.id == *id).all(|user| match condition {
         Condition::HashIs(hash) => user.hashed_password.as_str() == hash.as_str(),
         Condition::EmailIs(email) => user.email == *email,
+        Condition::TokensValidAfterIs(limit) => user.tokens_valid_after == *limit,
         Condition::AnotherSuperuserRemains => {
             !counts(user) || users.iter().any(|other| other.id != *id && counts(other))
         }

@@ -233,6 +233,8 @@ pub enum Condition {
     HashIs(PasswordHash),
     /// The stored address is still this one, to the letter.
     EmailIs(Email),
+    /// The user's tokens were not ended since: `tokens_valid_after` is still this one.
+    TokensValidAfterIs(Option<i64>),
     /// The user is no active superuser, or another one remains, whatever runs in parallel (ASVS 2.3.2).
     AnotherSuperuserRemains,
 }

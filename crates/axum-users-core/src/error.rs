@@ -33,6 +33,9 @@ pub enum Error {
     /// There is no such user (any more).
     #[error("the user does not exist")]
     UserNotExists,
+    /// The session that asks was ended while its request was on its way.
+    #[error("the session that asks has ended")]
+    SessionEnded,
     /// Nobody could manage users any more.
     #[error("the last active superuser cannot be demoted, deactivated or deleted")]
     LastSuperuser,

@@ -219,6 +219,7 @@ impl<P: UserProfile> Tables<P> {
         match condition {
             Condition::HashIs(hash) => user.hashed_password.as_str() == hash.as_str(),
             Condition::EmailIs(email) => user.email == *email,
+            Condition::TokensValidAfterIs(limit) => user.tokens_valid_after == *limit,
             Condition::AnotherSuperuserRemains => {
                 let counts = |user: &User<P>| user.is_superuser && user.is_active;
                 !counts(user) || self.users.iter().any(|other| other.id != user.id && counts(other))

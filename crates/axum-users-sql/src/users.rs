@@ -164,6 +164,7 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
             let holds = match condition {
                 Condition::HashIs(hash) => user.hashed_password.as_str() == hash.as_str(),
                 Condition::EmailIs(email) => user.email == *email,
+                Condition::TokensValidAfterIs(limit) => user.tokens_valid_after == *limit,
                 Condition::AnotherSuperuserRemains if !(user.is_superuser && user.is_active) => true,
                 Condition::AnotherSuperuserRemains => {
                     // One at a time, or two superusers could each count on the other.

@@ -214,9 +214,14 @@ async fn conditions<P: SampleProfile>(db: impl UserDatabase<P>) {
     let other = Condition::EmailIs(email("user.1@camelot.bt"));
     assert!(matches!(refused(db.update(&user.id, swap(other)).await), Condition::EmailIs(_)), "to the letter");
     same(&fresh(&db, &user.id).await, &user);
+    for limit in [Some(1), Some(i64::MAX)] {
+        let since = swap(Condition::TokensValidAfterIs(limit));
+        assert!(matches!(refused(db.update(&user.id, since).await), Condition::TokensValidAfterIs(_)));
+    }
     done(db.update(&user.id, swap(Condition::HashIs(hash(1)))).await);
     assert!(matches!(refused(db.update(&user.id, swap(Condition::HashIs(hash(1)))).await), Condition::HashIs(_)));
     done(db.update(&user.id, swap(Condition::EmailIs(user.email.clone()))).await);
+    done(db.update(&user.id, swap(Condition::TokensValidAfterIs(user.tokens_valid_after))).await);
     done(db.delete(&user.id, Vec::new()).await);
     assert!(matches!(db.update(&user.id, UserChange::default()).await, Ok(Outcome::Missing)));
     assert!(matches!(db.delete(&user.id, Vec::new()).await, Ok(Outcome::Missing)));

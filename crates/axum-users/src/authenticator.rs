@@ -24,6 +24,7 @@ impl<P: UserProfile> Session<P> {
         Acting {
             user_id: self.owner.user.id.clone(),
             token: self.owner.token_hash.clone(),
+            tokens_valid_after: self.owner.user.tokens_valid_after,
             expires_at: self.owner.expires_at,
         }
     }

@@ -93,6 +93,7 @@ impl From<Error> for ApiError {
             Error::UserNotVerified => Self::Code(ErrorCode::LoginUserNotVerified),
             Error::LastSuperuser => Self::Code(ErrorCode::LastSuperuser),
             Error::UserNotExists => Self::NotFound,
+            Error::SessionEnded => Self::Denied(Denied::UNAUTHORIZED),
             Error::ValueOutOfRange => Self::Unprocessable(vec![Issue::new(
                 "value_error",
                 ["body".into()],

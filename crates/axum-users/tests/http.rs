@@ -18,6 +18,8 @@ mod hooks;
 mod identity;
 #[path = "http/input.rs"]
 mod input;
+#[path = "http/late.rs"]
+mod late;
 #[path = "http/openapi.rs"]
 mod openapi;
 #[path = "http/people.rs"]

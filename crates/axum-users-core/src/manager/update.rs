@@ -7,7 +7,7 @@ use crate::{
     error::Error,
     hooks::RequestInfo,
     profile::UserProfile,
-    session::{EndTokens, TokenHash},
+    session::{EndTokens, Mark, TokenHash},
     user::{Fields, User, UserUpdate},
 };
 
@@ -18,6 +18,8 @@ pub struct Acting<P: UserProfile> {
     pub user_id: P::Id,
     /// With which token.
     pub token: TokenHash,
+    /// The user's `tokens_valid_after` when that token was accepted: another one tells that tokens were ended since.
+    pub tokens_valid_after: Option<i64>,
     /// When that token expires (Unix seconds); `None`: never.
     pub expires_at: Option<i64>,
 }
@@ -26,11 +28,12 @@ impl<P: UserProfile> UserManager<P> {
     /// Changes a user; absent fields keep. [`Fields::Safe`] drops the three flags.
     ///
     /// Another address makes the user unverified, unless the update says otherwise. A new password and a deactivation end the
-    /// user's tokens in the same transaction; the session that made the change (`acting`) lives on.
+    /// user's tokens in the same transaction; the session that made the change (`acting`) lives on. A session of the user
+    /// that was ended while its request was on its way changes nothing.
     ///
     /// # Errors
     /// [`Error::InvalidPassword`], [`Error::UserAlreadyExists`], [`Error::ValueAlreadyExists`], [`Error::LastSuperuser`],
-    /// [`Error::UserNotExists`], [`Error::Busy`], [`Error::Database`].
+    /// [`Error::UserNotExists`], [`Error::SessionEnded`], [`Error::Busy`], [`Error::Database`].
     pub async fn update(
         &self,
         user: &User<P>,
@@ -46,16 +49,7 @@ impl<P: UserProfile> UserManager<P> {
         let updated = if change.is_empty() {
             user.clone()
         } else {
-            let email = change.email.as_ref().map(Email::key);
-            match self.0.database.update(&user.id, change).await {
-                Ok(Outcome::Done(updated)) => updated,
-                Ok(Outcome::Refused(_)) => return Err(Error::LastSuperuser),
-                Ok(Outcome::Missing) => return Err(Error::UserNotExists),
-                Err(error) => {
-                    let email = email.as_ref().map(|email| (email, Some(&user.id)));
-                    return Err(self.first_conflict(error, email).await);
-                }
-            }
+            self.write(user, change, acting.filter(|acting| acting.user_id == user.id)).await?
         };
         tracing::info!(
             target: "axum_users::audit", event = "update", user = %user.id,
@@ -65,6 +59,40 @@ impl<P: UserProfile> UserManager<P> {
         );
         self.0.hooks.on_after_update(&updated, &update, request).await;
         Ok(updated)
+    }
+
+    /// Writes a change; `acting` is the session of the same user that asks for it.
+    async fn write(
+        &self,
+        user: &User<P>,
+        mut change: UserChange<P>,
+        acting: Option<&Acting<P>>,
+    ) -> Result<User<P>, Error> {
+        let others = change.only_if.len();
+        let mut tokens_valid_after = acting.map(|acting| acting.tokens_valid_after);
+        loop {
+            change.only_if.truncate(others);
+            change.only_if.extend(tokens_valid_after.map(Condition::TokensValidAfterIs));
+            match (self.0.database.update(&user.id, change.clone()).await, acting) {
+                (Ok(Outcome::Done(updated)), _) => return Ok(updated),
+                (Ok(Outcome::Missing), _) => return Err(Error::UserNotExists),
+                (Ok(Outcome::Refused(Condition::TokensValidAfterIs(_))), Some(acting)) => {
+                    // Its own change in another request may be what ended the others; each turn is one such change.
+                    match self.get_for_token(&user.id, &acting.token).await? {
+                        Some((now, Some(Mark::Kept))) if tokens_valid_after != Some(now.tokens_valid_after) => {
+                            tokens_valid_after = Some(now.tokens_valid_after);
+                        }
+                        Some(_) => return Err(Error::SessionEnded),
+                        None => return Err(Error::UserNotExists),
+                    }
+                }
+                (Ok(Outcome::Refused(_)), _) => return Err(Error::LastSuperuser),
+                (Err(error), _) => {
+                    let email = change.email.as_ref().map(Email::key);
+                    return Err(self.first_conflict(error, email.as_ref().map(|it| (it, Some(&user.id)))).await);
+                }
+            }
+        }
     }
 
     /// What an update writes.
