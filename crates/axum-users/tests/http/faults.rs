@@ -1,7 +1,7 @@
 //! A store that fails, a full queue, code of the application that panics.
 
 use std::sync::{
-    Arc,
+    Arc, Mutex,
     atomic::{AtomicU8, AtomicUsize, Ordering},
     mpsc,
 };
@@ -14,7 +14,10 @@ use axum_users::{
 };
 use serde_json::json;
 use time::OffsetDateTime;
-use tokio::task::JoinSet;
+use tokio::{
+    sync::mpsc::{UnboundedSender, unbounded_channel},
+    task::JoinSet,
+};
 
 use crate::people::{COOKIE, DB, JWT, OTHER, PASSWORD, application, bytes, superuser, visitor};
 
@@ -229,17 +232,26 @@ async fn lg_05_a_hook_that_panics_is_one_500() {
     }
 }
 
-/// Hashes nothing before it is let go.
-struct Blocked(std::sync::Mutex<mpsc::Receiver<()>>);
+/// Says that it was asked, and does nothing before it is let go.
+struct Blocked {
+    asked: UnboundedSender<()>,
+    gate: Mutex<mpsc::Receiver<()>>,
+}
+
+impl Blocked {
+    fn wait(&self) {
+        let _ = self.asked.send(());
+        let _ = self.gate.lock().unwrap().recv();
+    }
+}
 
 impl PasswordHasher for Blocked {
-    fn hash(&self, password: &ValidatedPassword) -> Result<PasswordHash, HasherError> {
-        let _ = password;
-        let _ = self.0.lock().unwrap().recv();
+    fn hash(&self, _: &ValidatedPassword) -> Result<PasswordHash, HasherError> {
+        self.wait();
         Ok(PasswordHash::from_stored("x".into()))
     }
     fn verify(&self, _: &str, _: &PasswordHash) -> Result<Verification, HasherError> {
-        let _ = self.0.lock().unwrap().recv();
+        self.wait();
         Ok(Verification::Valid)
     }
 }
@@ -247,7 +259,8 @@ impl PasswordHasher for Blocked {
 #[tokio::test]
 async fn av_01_a_full_queue_says_when_to_come_back_and_others_are_served() {
     let (go, gate) = mpsc::channel();
-    let passwords = PasswordPool::builder(Blocked(std::sync::Mutex::new(gate)))
+    let (asked, mut arrivals) = unbounded_channel();
+    let passwords = PasswordPool::builder(Blocked { asked, gate: Mutex::new(gate) })
         .threads(1)
         .queue(1)
         .max_wait(std::time::Duration::from_secs(3600))
@@ -257,13 +270,21 @@ async fn av_01_a_full_queue_says_when_to_come_back_and_others_are_served() {
     let nobody = visitor(&users);
     go.send(()).unwrap();
     nobody.register("a@camelot.bt").await;
+    arrivals.recv().await.unwrap();
     go.send(()).unwrap();
     let person = nobody.logged_in("a@camelot.bt", PASSWORD, JWT).await;
-    let mut logins = JoinSet::new();
-    for number in 0..8 {
+    arrivals.recv().await.unwrap();
+
+    let login = |email: &'static str| {
         let nobody = nobody.clone();
-        let email = if number % 2 == 0 { "a@camelot.bt" } else { "unknown@camelot.bt" };
-        logins.spawn(async move { nobody.login(JWT, email, PASSWORD).await });
+        async move { nobody.login(JWT, email, PASSWORD).await }
+    };
+    let mut logins = JoinSet::new();
+    logins.spawn(login("a@camelot.bt"));
+    arrivals.recv().await.unwrap();
+    // The thread is busy: one of these waits in the queue, the others do not fit.
+    for number in 0..7 {
+        logins.spawn(login(if number % 2 == 0 { "a@camelot.bt" } else { "unknown@camelot.bt" }));
     }
     for _ in 0..6 {
         let response = logins.join_next().await.unwrap().unwrap();
@@ -272,9 +293,8 @@ async fn av_01_a_full_queue_says_when_to_come_back_and_others_are_served() {
         assert!(seconds >= 1);
         assert_eq!(bytes(response).await, br#"{"detail":"Service Unavailable"}"#);
     }
-    let (status, _) =
-        nobody.json("POST", "/auth/register", &json!({ "email": "b@camelot.bt", "password": OTHER })).await;
-    assert_eq!(status, 503);
+    let new = json!({ "email": "b@camelot.bt", "password": OTHER });
+    assert_eq!(nobody.json("POST", "/auth/register", &new).await.0, 503);
     assert!(person.is_known().await, "who needs no hash is served");
     drop(go);
     while let Some(response) = logins.join_next().await {
