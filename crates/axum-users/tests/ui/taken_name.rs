@@ -1,0 +1,6 @@
+#[derive(Clone, axum_users::UserProfile)]
+struct Profile {
+    email: String,
+}
+
+fn main() {}

@@ -1,0 +1,7 @@
+#[derive(Clone, axum_users::UserProfile)]
+struct Profile {
+    #[profile(readonly)]
+    points: i64,
+}
+
+fn main() {}
