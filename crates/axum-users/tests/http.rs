@@ -3,6 +3,9 @@
 
 #[path = "http/access.rs"]
 mod access;
+#[cfg(feature = "docs")]
+#[path = "http/docs.rs"]
+mod docs;
 #[path = "http/input.rs"]
 mod input;
 #[path = "http/openapi.rs"]
