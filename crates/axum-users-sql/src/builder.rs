@@ -126,10 +126,18 @@ impl<P: UserProfile> SqlStoreBuilder<P> {
                     .acquire_timeout(if in_memory { Duration::from_secs(30) } else { ACQUIRE_TIMEOUT })
                     .test_before_acquire(false)
                     .idle_timeout(None)
-                    .max_lifetime(None)
-                    .connect_with(options)
-                    .await?;
-                Ok(AnyPool::Sqlite(pool))
+                    .max_lifetime(None);
+                // A new file becomes WAL under a lock that no busy timeout waits for: of two that start at once, one tries again.
+                let mut attempts = 0;
+                loop {
+                    match pool.clone().connect_with(options.clone()).await {
+                        Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("5") && attempts < 100 => {
+                            attempts += 1;
+                            tokio::time::sleep(Duration::from_millis(50)).await;
+                        }
+                        connected => return Ok(AnyPool::Sqlite(connected?)),
+                    }
+                }
             }
             #[cfg(feature = "postgres")]
             "postgres" | "postgresql" => {

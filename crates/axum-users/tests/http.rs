@@ -10,6 +10,9 @@ mod browser;
 mod columns;
 #[path = "http/counted.rs"]
 mod counted;
+#[cfg(feature = "docs")]
+#[path = "http/docs.rs"]
+mod docs;
 #[path = "http/faults.rs"]
 mod faults;
 #[path = "http/hooks.rs"]

@@ -6,6 +6,7 @@
 
 #[cfg(feature = "docs")]
 mod docs;
+mod names;
 mod routes;
 mod schemas;
 

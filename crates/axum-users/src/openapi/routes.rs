@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::names::{operation_id, summary};
 use crate::{error::ErrorCode, transport::Transport};
 
 /// `auth:<backend>.login` and `.logout`.
@@ -16,8 +17,8 @@ pub(super) fn auth(prefix: &str, backend: &str, transport: &dyn Transport, secur
     let (status, success) = transport.openapi_login_success();
     let mut responses = Map::new();
     responses.insert("200".into(), successful(json!({})));
-    responses.insert(status.into(), success);
     responses.insert("400".into(), bad_request(&bad));
+    responses.insert(status.into(), success);
     responses.insert("422".into(), unprocessable());
     set(&mut login, "responses", Value::Object(responses));
 
@@ -62,33 +63,31 @@ pub(super) fn users(prefix: &str, security: &Value, has_unique_columns: bool) ->
         (json!({ "description": "Not a superuser." }), json!({ "description": "The user does not exist." }));
     let build = |name: &str, path: &str, method: &str, responses: Value, with_body: bool| {
         let mut operation = operation(name, path, method, "users");
-        if with_body {
-            set(&mut operation, "requestBody", body("application/json", "UserUpdate"));
-        }
         if path.ends_with("{id}") {
             let schema = json!({ "type": "string", "title": "Id" });
-            set(
-                &mut operation,
-                "parameters",
-                json!([{ "name": "id", "in": "path", "required": true, "schema": schema }]),
-            );
+            let parameter = json!({ "name": "id", "in": "path", "required": true, "schema": schema });
+            set(&mut operation, "security", security.clone());
+            set(&mut operation, "parameters", json!([parameter]));
+        }
+        if with_body {
+            set(&mut operation, "requestBody", body("application/json", "UserUpdate"));
         }
         set(&mut operation, "responses", responses);
         set(&mut operation, "security", security.clone());
         operation
     };
-    let patched = json!({ "200": read(), "400": bad_request(&bad), "401": unauthorized(), "422": unprocessable() });
-    let mut patched_by_id = patched.clone();
-    set(&mut patched_by_id, "403", forbidden.clone());
-    set(&mut patched_by_id, "404", missing.clone());
+    let patched = json!({ "200": read(), "401": unauthorized(), "400": bad_request(&bad), "422": unprocessable() });
+    let patched_by_id = json!({
+        "200": read(), "401": unauthorized(), "403": forbidden, "404": missing,
+        "400": bad_request(&bad), "422": unprocessable(),
+    });
+    let deleted = json!({
+        "204": { "description": "Successful Response" }, "401": unauthorized(), "403": forbidden, "404": missing,
+        "422": unprocessable(),
+    });
     let found = json!({
         "200": read(), "401": unauthorized(), "403": forbidden, "404": missing, "422": unprocessable(),
     });
-    let mut deleted = found.clone();
-    if let Some(responses) = deleted.as_object_mut() {
-        responses.remove("200");
-        responses.insert("204".into(), json!({ "description": "Successful Response" }));
-    }
     let known = json!({ "200": read(), "401": unauthorized() });
     paths([
         (
@@ -131,22 +130,6 @@ fn operation(name: &str, path: &str, method: &str, tag: &str) -> Value {
     json!({ "tags": [tag], "summary": summary(name), "operationId": operation_id(name, path, method) })
 }
 
-/// The route name and the path, everything but letters, digits and `_` as `_`, and the method.
-fn operation_id(name: &str, path: &str, method: &str) -> String {
-    let plain = |c: char| if c.is_ascii_alphanumeric() || c == '_' { c } else { '_' };
-    format!("{}_{method}", format!("{name}{path}").chars().map(plain).collect::<String>())
-}
-
-/// The route name with blanks for `_`, each word capitalised.
-fn summary(name: &str) -> String {
-    let mut text = String::new();
-    for character in name.chars().map(|c| if c == '_' { ' ' } else { c }) {
-        let starts_word = !text.ends_with(|c: char| c.is_alphabetic());
-        if starts_word { text.extend(character.to_uppercase()) } else { text.extend(character.to_lowercase()) }
-    }
-    text
-}
-
 fn body(media_type: &str, name: &str) -> Value {
     json!({ "content": { media_type: { "schema": schema(name) } }, "required": true })
 }
@@ -180,20 +163,5 @@ fn paths<const N: usize>(paths: [(String, Value); N]) -> Map<String, Value> {
 fn set(object: &mut Value, name: &str, value: Value) {
     if let Some(object) = object.as_object_mut() {
         object.insert(name.into(), value);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn operation_ids_and_summaries_follow_the_route_name() {
-        let id = operation_id("auth:jwt.login", "/auth/jwt/login", "post");
-        assert_eq!(id, "auth_jwt_login_auth_jwt_login_post");
-        assert_eq!(operation_id("users:patch_user", "/users/{id}", "patch"), "users_patch_user_users__id__patch");
-        assert_eq!(summary("auth:jwt.login"), "Auth:Jwt.Login");
-        assert_eq!(summary("users:patch_current_user"), "Users:Patch Current User");
-        assert_eq!(summary("verify:request-token"), "Verify:Request-Token");
     }
 }

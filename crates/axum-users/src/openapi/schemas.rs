@@ -3,6 +3,7 @@
 use axum_users_core::{ColumnValue, FromBody, ProfileRead, Property};
 use serde_json::{Map, Value, json};
 
+use super::names::title;
 use crate::UserProfile;
 
 /// Those that every document has.
@@ -124,22 +125,4 @@ fn titled(name: &str, mut schema: Value, default: Option<Value>) -> Value {
         object.extend(default.map(|default| ("default".to_owned(), default)));
     }
     schema
-}
-
-/// `first_name` is `First Name`.
-fn title(name: &str) -> String {
-    let capital = |word: &str| {
-        let mut letters = word.chars();
-        letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
-    };
-    name.split('_').map(capital).collect::<Vec<_>>().join(" ")
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn titles_are_the_words_of_a_name() {
-        assert_eq!(super::title("first_name"), "First Name");
-        assert_eq!(super::title("id"), "Id");
-    }
 }
