@@ -9,7 +9,7 @@ use axum_users::{
 };
 use serde_json::{Value, json};
 
-use crate::people::{JWT, PASSWORD, Person, World, bytes, cheap, credential};
+use crate::people::{JWT, OnDisk, PASSWORD, Person, World, application, bytes, cheap, credential, superuser, visitor};
 
 #[tokio::test]
 async fn in_01_long_bodies_are_refused_before_they_are_read() {
@@ -69,16 +69,24 @@ fn odd_bodies() -> Vec<Vec<u8>> {
 
 #[tokio::test]
 async fn in_03_in_07_nothing_answers_500_and_no_secret_comes_back() {
-    let world = World::new();
-    let person = world.person("person@camelot.bt", JWT).await;
-    let boss = world.superuser("boss@camelot.bt").await;
-    let id = world.register("victim@camelot.bt").await["id"].as_str().unwrap().to_owned();
+    let disk = OnDisk::<()>::new().await;
+    for users in [application(MemoryStore::new()).build().unwrap(), disk.users.clone()] {
+        nothing_breaks(&users).await;
+    }
+}
+
+async fn nothing_breaks(users: &Users<()>) {
+    let nobody = visitor(users);
+    nobody.register("person@camelot.bt").await;
+    let person = nobody.logged_in("person@camelot.bt", PASSWORD, JWT).await;
+    let boss = superuser(users, "boss@camelot.bt").await;
+    let id = nobody.register("victim@camelot.bt").await["id"].as_str().unwrap().to_owned();
     let routes: Vec<(Person, &str, String)> = vec![
-        (world.nobody(), "POST", "/auth/register".into()),
-        (world.nobody(), "POST", "/auth/jwt/login".into()),
-        (world.nobody(), "POST", "/auth/cookie/login".into()),
-        (world.nobody(), "POST", "/auth/jwt/logout".into()),
-        (world.nobody(), "PATCH", "/users/me".into()),
+        (nobody.clone(), "POST", "/auth/register".into()),
+        (nobody.clone(), "POST", "/auth/jwt/login".into()),
+        (nobody.clone(), "POST", "/auth/cookie/login".into()),
+        (nobody.clone(), "POST", "/auth/jwt/logout".into()),
+        (nobody, "PATCH", "/users/me".into()),
         (person, "PATCH", "/users/me".into()),
         (boss.clone(), "PATCH", format!("/users/{id}")),
         (boss, "PATCH", "/users/not-an-id".into()),
