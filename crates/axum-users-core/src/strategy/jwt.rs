@@ -68,7 +68,8 @@ impl JwtStrategy {
         self
     }
 
-    /// Tokens name this issuer (`iss`), and those of other issuers are refused. Default: none.
+    /// Tokens name this issuer (`iss`); those of other issuers and those without one, as FastAPI Users writes them, are
+    /// refused. Default: none.
     #[must_use]
     pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
         self.issuer = Some(issuer.into());
