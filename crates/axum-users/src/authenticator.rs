@@ -26,6 +26,7 @@ impl<P: UserProfile> Session<P> {
             token: self.owner.token_hash.clone(),
             tokens_valid_after: self.owner.user.tokens_valid_after,
             expires_at: self.owner.expires_at,
+            authenticated_at: self.owner.authenticated_at,
         }
     }
 }

@@ -22,6 +22,8 @@ pub struct Acting<P: UserProfile> {
     pub tokens_valid_after: Option<i64>,
     /// When that token expires (Unix seconds); `None`: never.
     pub expires_at: Option<i64>,
+    /// When its user proved who they are (Unix seconds); `None` when the token does not tell.
+    pub authenticated_at: Option<i64>,
 }
 
 impl<P: UserProfile> UserManager<P> {

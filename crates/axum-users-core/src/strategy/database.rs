@@ -76,11 +76,13 @@ impl<P: UserProfile> Strategy<P> for DatabaseStrategy<P> {
             let Some(row) = self.tokens.get(&stored).await? else { continue };
             let expires = self.lifetime.and_then(|lifetime| row.created_at.checked_add(lifetime.try_into().ok()?));
             let alive = self.lifetime.is_none() || expires.is_some_and(|at| at >= users.clock().now());
-            let counts = admits(Some(row.created_at.unix_timestamp()), row.user.tokens_valid_after, row.mark);
+            let issued = row.created_at.unix_timestamp();
+            let counts = admits(Some(issued), row.user.tokens_valid_after, row.mark);
             return Ok((alive && counts).then(|| TokenOwner {
                 user: row.user,
                 token_hash: TokenHash::of(token),
                 expires_at: expires.map(OffsetDateTime::unix_timestamp),
+                authenticated_at: Some(issued),
             }));
         }
         Ok(None)

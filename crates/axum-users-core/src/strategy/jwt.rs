@@ -120,8 +120,10 @@ impl<P: UserProfile> Strategy<P> for JwtStrategy {
         let Some(id) = claims.subject().and_then(P::Id::parse) else { return Ok(None) };
         let token_hash = TokenHash::of(&canonical(token));
         let Some((user, mark)) = users.get_for_token(&id, &token_hash).await? else { return Ok(None) };
-        let counts = admits(self.issued(&claims), user.tokens_valid_after, mark);
-        Ok(counts.then(|| TokenOwner { user, token_hash, expires_at: claims.expires_at() }))
+        let issued = self.issued(&claims);
+        let counts = admits(issued, user.tokens_valid_after, mark);
+        let expires_at = claims.expires_at();
+        Ok(counts.then(|| TokenOwner { user, token_hash, expires_at, authenticated_at: issued }))
     }
 
     async fn write_token(&self, proof: &Authenticated<P>, _users: &UserManager<P>) -> Result<Secret, Error> {

@@ -62,6 +62,8 @@ pub struct TokenOwner<P: UserProfile> {
     pub token_hash: TokenHash,
     /// When the token expires (Unix seconds); `None`: never.
     pub expires_at: Option<i64>,
+    /// When its user proved who they are (Unix seconds); `None` when the token does not tell.
+    pub authenticated_at: Option<i64>,
 }
 
 /// Any strategy behind one type. A cheap handle.
