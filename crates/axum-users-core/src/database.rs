@@ -8,7 +8,8 @@ use crate::{
     email::{Email, EmailKey},
     password::PasswordHash,
     profile::UserProfile,
-    session::{EndTokens, Mark, TokenHash},
+    refresh::{NewRefreshToken, Rotation, Successor},
+    session::{EndTokens, NewSession, SessionId, SessionState, StoredSession, TokenHash},
     user::{NewUser, User},
 };
 
@@ -27,18 +28,18 @@ pub trait UserDatabase<P: UserProfile>: Send + Sync + 'static {
     /// [`DatabaseError::Unavailable`] or [`DatabaseError::Driver`].
     fn get(&self, id: &P::Id) -> impl Future<Output = Result<Option<User<P>>, DatabaseError>> + Send;
 
-    /// The user with this id and the mark on this token, in one query.
+    /// The user with this id and what is stored of this session of theirs, in one query.
     ///
-    /// The default answers [`get`](Self::get) and no mark: a logged-out JWT then lives until it expires.
+    /// The default answers [`get`](Self::get) and nothing stored: a logged-out JWT then lives until it expires.
     ///
     /// # Errors
     /// As [`get`](Self::get).
     fn get_for_token(
         &self,
         id: &P::Id,
-        token: &TokenHash,
-    ) -> impl Future<Output = Result<Option<Marked<P>>, DatabaseError>> + Send {
-        let _ = token;
+        session: &SessionId,
+    ) -> impl Future<Output = Result<Option<WithSession<P>>, DatabaseError>> + Send {
+        let _ = session;
         async move { Ok(self.get(id).await?.map(|user| (user, None))) }
     }
 
@@ -84,25 +85,59 @@ pub trait UserDatabase<P: UserProfile>: Send + Sync + 'static {
         only_if: Vec<Condition>,
     ) -> impl Future<Output = Result<Outcome<()>, DatabaseError>> + Send;
 
-    /// Ends one token of a user until `until` (Unix seconds), whatever its strategy. The default keeps no marks.
+    /// Stores a session that begins; answers whether it did: false when the user is gone. The default stores nothing.
     ///
     /// # Errors
     /// As [`get`](Self::get).
-    fn end_token(
+    fn begin_session(
         &self,
         id: &P::Id,
-        token: &TokenHash,
-        until: i64,
+        session: NewSession,
+    ) -> impl Future<Output = Result<bool, DatabaseError>> + Send {
+        let _ = (id, session);
+        async { Ok(true) }
+    }
+
+    /// Notes that a session was used at `now` (Unix seconds), and stores one that is not known yet. An ended one stays ended.
+    /// The default notes nothing.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    fn touch_session(
+        &self,
+        id: &P::Id,
+        session: NewSession,
+        now: i64,
     ) -> impl Future<Output = Result<(), DatabaseError>> + Send {
-        let _ = (id, token, until);
+        let _ = (id, session, now);
         async { Ok(()) }
     }
 
-    /// Removes at most `limit` marks that ended before `now` (Unix seconds); answers how many.
+    /// Ends a session of a user with all its tokens, access tokens and refresh tokens, in one transaction; it stays ended also
+    /// when it was not stored yet. The default ends nothing.
     ///
     /// # Errors
     /// As [`get`](Self::get).
-    fn delete_expired_marks(&self, now: i64, limit: u32) -> impl Future<Output = Result<u64, DatabaseError>> + Send {
+    fn end_session(&self, id: &P::Id, session: NewSession) -> impl Future<Output = Result<(), DatabaseError>> + Send {
+        let _ = (id, session);
+        async { Ok(()) }
+    }
+
+    /// What is stored of a user's sessions, in any order, ended and expired ones included or not. The default knows of none.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    fn sessions(&self, id: &P::Id) -> impl Future<Output = Result<Vec<StoredSession>, DatabaseError>> + Send {
+        let _ = id;
+        async { Ok(Vec::new()) }
+    }
+
+    /// Removes at most `limit` sessions whose last token expired before `now` (Unix seconds), and refresh tokens likewise;
+    /// answers how many.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    fn delete_expired_sessions(&self, now: i64, limit: u32) -> impl Future<Output = Result<u64, DatabaseError>> + Send {
         let _ = (now, limit);
         async { Ok(0) }
     }
@@ -116,19 +151,25 @@ pub trait UserDatabase<P: UserProfile>: Send + Sync + 'static {
     }
 }
 
-/// Storage of access tokens for [`DatabaseStrategy`](crate::strategy::DatabaseStrategy).
+/// Storage of access tokens for [`DatabaseStrategy`](crate::strategy::DatabaseStrategy), beside the users.
 pub trait AccessTokenDatabase<P: UserProfile>: Send + Sync + 'static {
-    /// The row of this token with its user and its mark, in one query.
+    /// The row of this token with its user and what is stored of its session, in one query. A row that names no session
+    /// belongs to `session`.
     ///
     /// # Errors
     /// [`DatabaseError::Unavailable`] or [`DatabaseError::Driver`].
-    fn get(&self, token: &str) -> impl Future<Output = Result<Option<StoredToken<P>>, DatabaseError>> + Send;
+    fn get(
+        &self,
+        token: &str,
+        session: &SessionId,
+    ) -> impl Future<Output = Result<Option<StoredToken<P>>, DatabaseError>> + Send;
 
-    /// Stores a token. A user that is gone meanwhile is no error: the token then counts for nobody.
+    /// Stores a token, and its session if it begins with it, in one transaction; answers whether it did: false when the user is
+    /// gone or the session was ended.
     ///
     /// # Errors
     /// As [`get`](Self::get).
-    fn create(&self, token: NewToken<P>) -> impl Future<Output = Result<(), DatabaseError>> + Send;
+    fn create(&self, token: NewToken<P>) -> impl Future<Output = Result<bool, DatabaseError>> + Send;
 
     /// Removes a token; one that is not there is no error.
     ///
@@ -147,8 +188,32 @@ pub trait AccessTokenDatabase<P: UserProfile>: Send + Sync + 'static {
     ) -> impl Future<Output = Result<u64, DatabaseError>> + Send;
 }
 
-/// A user, and the mark on the token that asks for it.
-pub type Marked<P> = (User<P>, Option<Mark>);
+/// Storage of refresh tokens for [`RefreshTokens`](crate::RefreshTokens), beside the users and their sessions.
+///
+/// Ending a session ([`UserDatabase::end_session`], [`UserChange::end_tokens`]) and deleting a user remove theirs.
+pub trait RefreshTokenDatabase<P: UserProfile>: Send + Sync + 'static {
+    /// Stores the first refresh token of a session; answers whether it did: false when the user is gone.
+    ///
+    /// # Errors
+    /// [`DatabaseError::Unavailable`] or [`DatabaseError::Driver`].
+    fn create(&self, token: NewRefreshToken<P>) -> impl Future<Output = Result<bool, DatabaseError>> + Send;
+
+    /// Puts `successor` in the place of a token, in one transaction that has locked the user, as
+    /// [`StoredRefreshToken::judge`](crate::refresh::StoredRefreshToken::judge) decides; a token that was used too often takes
+    /// its whole session with it.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create).
+    fn rotate(
+        &self,
+        token: &TokenHash,
+        successor: Successor,
+        now: OffsetDateTime,
+    ) -> impl Future<Output = Result<Rotation<P>, DatabaseError>> + Send;
+}
+
+/// A user, and what is stored of the session whose token asks for it.
+pub type WithSession<P> = (User<P>, Option<SessionState>);
 
 /// A stored access token and its user.
 #[derive(Debug)]
@@ -158,8 +223,10 @@ pub struct StoredToken<P: UserProfile> {
     pub user: User<P>,
     /// When it was issued.
     pub created_at: OffsetDateTime,
-    /// See [`Mark`].
-    pub mark: Option<Mark>,
+    /// Its session, if the row names one.
+    pub session: Option<SessionId>,
+    /// What is stored of the session.
+    pub state: Option<SessionState>,
 }
 
 /// An access token that is about to be stored.
@@ -172,6 +239,10 @@ pub struct NewToken<P: UserProfile> {
     pub user_id: P::Id,
     /// When it was issued.
     pub created_at: OffsetDateTime,
+    /// Its session.
+    pub session: NewSession,
+    /// Whether the session is there already: a refresh token asked for this one.
+    pub continues: bool,
 }
 
 /// One write, all or nothing.
@@ -192,7 +263,8 @@ pub struct UserChange<P: UserProfile> {
     pub profile: P::Update,
     /// What must hold, or nothing is written.
     pub only_if: Vec<Condition>,
-    /// Moves `tokens_valid_after`, removes the user's token rows and sets the marks.
+    /// Moves `tokens_valid_after`, and removes the user's sessions with their access tokens and refresh tokens, but for the one
+    /// that is kept.
     pub end_tokens: Option<EndTokens>,
 }
 

@@ -6,13 +6,15 @@ use time::OffsetDateTime;
 
 use crate::{
     database::{
-        AccessTokenDatabase, Condition, DatabaseError, Marked, NewToken, Outcome, StoredToken, UserChange, UserDatabase,
+        AccessTokenDatabase, Condition, DatabaseError, NewToken, Outcome, RefreshTokenDatabase, StoredToken,
+        UserChange, UserDatabase, WithSession,
     },
     email::EmailKey,
     hooks::{PasswordContext, RequestInfo, UserHooks, Veto},
     password::InvalidPassword,
     profile::UserProfile,
-    session::TokenHash,
+    refresh::{NewRefreshToken, Rotation, Successor},
+    session::{NewSession, SessionId, StoredSession, TokenHash},
     user::{NewUser, User, UserCreate, UserUpdate},
 };
 
@@ -40,14 +42,17 @@ erase! {
     /// [`UserDatabase`], erased.
     DynUserDatabase of UserDatabase {
         fn get(id: &'a P::Id) -> Result<Option<User<P>>, DatabaseError>;
-        fn get_for_token(id: &'a P::Id, token: &'a TokenHash) -> Result<Option<Marked<P>>, DatabaseError>;
+        fn get_for_token(id: &'a P::Id, session: &'a SessionId) -> Result<Option<WithSession<P>>, DatabaseError>;
         fn get_by_email(email: &'a EmailKey) -> Result<Option<User<P>>, DatabaseError>;
         fn list(after: Option<&'a P::Id>, limit: u32) -> Result<Vec<User<P>>, DatabaseError>;
         fn create(user: NewUser<P>) -> Result<User<P>, DatabaseError>;
         fn update(id: &'a P::Id, change: UserChange<P>) -> Result<Outcome<User<P>>, DatabaseError>;
         fn delete(id: &'a P::Id, only_if: Vec<Condition>) -> Result<Outcome<()>, DatabaseError>;
-        fn end_token(id: &'a P::Id, token: &'a TokenHash, until: i64) -> Result<(), DatabaseError>;
-        fn delete_expired_marks(now: i64, limit: u32) -> Result<u64, DatabaseError>;
+        fn begin_session(id: &'a P::Id, session: NewSession) -> Result<bool, DatabaseError>;
+        fn touch_session(id: &'a P::Id, session: NewSession, now: i64) -> Result<(), DatabaseError>;
+        fn end_session(id: &'a P::Id, session: NewSession) -> Result<(), DatabaseError>;
+        fn sessions(id: &'a P::Id) -> Result<Vec<StoredSession>, DatabaseError>;
+        fn delete_expired_sessions(now: i64, limit: u32) -> Result<u64, DatabaseError>;
         fn ping() -> Result<(), DatabaseError>;
     }
 }
@@ -55,10 +60,18 @@ erase! {
 erase! {
     /// [`AccessTokenDatabase`], erased.
     DynAccessTokenDatabase of AccessTokenDatabase {
-        fn get(token: &'a str) -> Result<Option<StoredToken<P>>, DatabaseError>;
-        fn create(token: NewToken<P>) -> Result<(), DatabaseError>;
+        fn get(token: &'a str, session: &'a SessionId) -> Result<Option<StoredToken<P>>, DatabaseError>;
+        fn create(token: NewToken<P>) -> Result<bool, DatabaseError>;
         fn delete(token: &'a str) -> Result<(), DatabaseError>;
         fn delete_expired(before: OffsetDateTime, limit: u32) -> Result<u64, DatabaseError>;
+    }
+}
+
+erase! {
+    /// [`RefreshTokenDatabase`], erased.
+    DynRefreshTokenDatabase of RefreshTokenDatabase {
+        fn create(token: NewRefreshToken<P>) -> Result<bool, DatabaseError>;
+        fn rotate(token: &'a TokenHash, successor: Successor, now: OffsetDateTime) -> Result<Rotation<P>, DatabaseError>;
     }
 }
 

@@ -36,6 +36,9 @@ pub enum Error {
     /// The session that asks was ended while its request was on its way.
     #[error("the session that asks has ended")]
     SessionEnded,
+    /// The refresh token counts for nothing (any more).
+    #[error("the refresh token counts for nothing")]
+    InvalidRefreshToken,
     /// Nobody could manage users any more.
     #[error("the last active superuser cannot be demoted, deactivated or deleted")]
     LastSuperuser,

@@ -19,6 +19,7 @@ pub mod memory;
 pub mod password;
 mod profile;
 pub mod random;
+pub mod refresh;
 pub mod secret;
 pub mod session;
 pub mod strategy;
@@ -28,23 +29,24 @@ mod value;
 pub use body::{Body, FromBody, Issue, Loc, Property};
 pub use clock::Clock;
 pub use database::{
-    AccessTokenDatabase, Condition, Conflict, DatabaseError, Marked, NewToken, Outcome, StoredToken, UserChange,
-    UserDatabase,
+    AccessTokenDatabase, Condition, Conflict, DatabaseError, NewToken, Outcome, RefreshTokenDatabase, StoredToken,
+    UserChange, UserDatabase, WithSession,
 };
 pub use email::{Email, EmailKey, InvalidEmail};
 pub use error::Error;
 pub use hooks::{PasswordContext, RequestInfo, UserHooks, Veto};
 pub use id::UserId;
 pub use json::{JsonError, JsonInput};
-pub use manager::{Acting, Authenticated, UserManager, UserManagerBuilder};
+pub use manager::{Acting, Authenticated, FRESH, UserManager, UserManagerBuilder};
 pub use password::{
     Argon2Params, DefaultHasher, InvalidPassword, PasswordHash, PasswordHasher, PasswordPolicy, PasswordPool,
     ValidatedPassword, Verification,
 };
 pub use profile::{Changes, ProfileRead, UserProfile, serialize_member};
+pub use refresh::{NewRefreshToken, RefreshTokens, Rotation, Successor};
 pub use secret::Secret;
-pub use session::{EndTokens, Mark, TokenHash};
-pub use strategy::{AnyStrategy, DatabaseStrategy, JwtStrategy, Strategy, TokenOwner};
+pub use session::{EndTokens, KeptSession, NewSession, SessionId, SessionState, StoredSession, TokenHash};
+pub use strategy::{AnyStrategy, DatabaseStrategy, IssuedToken, JwtStrategy, Strategy, TokenOwner};
 pub use user::{Fields, NewUser, User, UserCreate, UserUpdate};
 pub use value::{Column, ColumnValue, Json, Kind, OneOf, Row, Value, ValueError};
 

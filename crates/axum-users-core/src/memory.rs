@@ -9,13 +9,16 @@ use time::OffsetDateTime;
 
 use crate::{
     database::{
-        AccessTokenDatabase, Condition, Conflict, DatabaseError, Marked, NewToken, Outcome, StoredToken, UserChange,
-        UserDatabase,
+        AccessTokenDatabase, Condition, Conflict, DatabaseError, NewToken, Outcome, RefreshTokenDatabase, StoredToken,
+        UserChange, UserDatabase, WithSession,
     },
     email::EmailKey,
     id::UserId,
     profile::UserProfile,
-    session::{EndTokens, Mark, TokenHash, next_valid_after},
+    refresh::{NewRefreshToken, Rotation, StoredRefreshToken, Successor, Verdict, successor_row},
+    session::{
+        EndTokens, KeptSession, NewSession, SessionId, SessionState, StoredSession, TokenHash, next_valid_after,
+    },
     user::{NewUser, User},
     value::{Kind, Row, Value, ValueError},
 };
@@ -25,9 +28,17 @@ pub struct MemoryStore<P: UserProfile>(Arc<Mutex<Tables<P>>>);
 
 struct Tables<P: UserProfile> {
     users: Vec<User<P>>,
-    tokens: BTreeMap<String, (P::Id, OffsetDateTime)>,
-    marks: BTreeMap<String, (P::Id, Mark, i64)>,
+    tokens: BTreeMap<String, Token<P>>,
+    sessions: BTreeMap<SessionId, (P::Id, StoredSession)>,
+    refresh_tokens: BTreeMap<String, (P::Id, StoredRefreshToken)>,
     last_id: i64,
+}
+
+/// A row of the access tokens.
+struct Token<P: UserProfile> {
+    user_id: P::Id,
+    created_at: OffsetDateTime,
+    session: SessionId,
 }
 
 impl<P: UserProfile> Clone for MemoryStore<P> {
@@ -49,7 +60,8 @@ impl<P: UserProfile> MemoryStore<P> {
         Self(Arc::new(Mutex::new(Tables {
             users: Vec::new(),
             tokens: BTreeMap::new(),
-            marks: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            refresh_tokens: BTreeMap::new(),
             last_id: 0,
         })))
     }
@@ -64,9 +76,9 @@ impl<P: UserProfile> UserDatabase<P> for MemoryStore<P> {
         Ok(self.tables().find(|user| user.id == *id))
     }
 
-    async fn get_for_token(&self, id: &P::Id, token: &TokenHash) -> Result<Option<Marked<P>>, DatabaseError> {
+    async fn get_for_token(&self, id: &P::Id, session: &SessionId) -> Result<Option<WithSession<P>>, DatabaseError> {
         let tables = self.tables();
-        Ok(tables.find(|user| user.id == *id).map(|user| (user, tables.mark(token.as_str()))))
+        Ok(tables.find(|user| user.id == *id).map(|user| (user, tables.state(session))))
     }
 
     async fn get_by_email(&self, email: &EmailKey) -> Result<Option<User<P>>, DatabaseError> {
@@ -125,12 +137,10 @@ impl<P: UserProfile> UserDatabase<P> for MemoryStore<P> {
         new.is_verified = change.is_verified.unwrap_or(new.is_verified);
         if let Some(EndTokens { now, keep }) = change.end_tokens {
             new.tokens_valid_after = Some(next_valid_after(now, new.tokens_valid_after));
-            let kept = keep.as_ref().map(|(hash, _)| hash.as_str().to_owned());
-            tables.tokens.retain(|token, (owner, _)| owner != id || Some(token) == kept.as_ref());
-            tables.marks.retain(|_, (owner, mark, _)| owner != id || *mark == Mark::Ended);
-            if let Some((hash, until)) = keep {
-                // A mark that is still there is an ended one, and ended stays ended.
-                tables.marks.entry(hash.as_str().to_owned()).or_insert((id.clone(), Mark::Kept, until));
+            tables.end_sessions(id, keep.as_ref());
+            if let Some(KeptSession { session, .. }) = keep {
+                let kept = tables.session(id, session);
+                kept.state.renewed_at = new.tokens_valid_after;
             }
         }
         if let Some(stored) = tables.users.iter_mut().find(|user| user.id == *id) {
@@ -146,43 +156,81 @@ impl<P: UserProfile> UserDatabase<P> for MemoryStore<P> {
             return Ok(Outcome::Refused(broken));
         }
         tables.users.retain(|user| user.id != *id);
-        tables.tokens.retain(|_, (owner, _)| owner != id);
-        tables.marks.retain(|_, (owner, _, _)| owner != id);
+        tables.end_sessions(id, None);
         Ok(Outcome::Done(()))
     }
 
-    async fn end_token(&self, id: &P::Id, token: &TokenHash, until: i64) -> Result<(), DatabaseError> {
-        self.tables().marks.insert(token.as_str().to_owned(), (id.clone(), Mark::Ended, until));
+    async fn begin_session(&self, id: &P::Id, session: NewSession) -> Result<bool, DatabaseError> {
+        let mut tables = self.tables();
+        let exists = tables.find(|user| user.id == *id).is_some();
+        if exists {
+            tables.session(id, session);
+        }
+        Ok(exists)
+    }
+
+    async fn touch_session(&self, id: &P::Id, session: NewSession, now: i64) -> Result<(), DatabaseError> {
+        let mut tables = self.tables();
+        if tables.find(|user| user.id == *id).is_some() {
+            let stored = tables.session(id, session);
+            stored.state.seen_at = stored.state.seen_at.max(now);
+        }
         Ok(())
     }
 
-    async fn delete_expired_marks(&self, now: i64, limit: u32) -> Result<u64, DatabaseError> {
+    async fn end_session(&self, id: &P::Id, session: NewSession) -> Result<(), DatabaseError> {
         let mut tables = self.tables();
-        let expired: Vec<_> = tables
-            .marks
-            .iter()
-            .filter(|(_, (_, _, until))| *until < now)
-            .map(|(token, _)| token.clone())
-            .take(limit as usize)
-            .collect();
-        for token in &expired {
-            tables.marks.remove(token);
+        if tables.find(|user| user.id == *id).is_some() {
+            tables.end_session(id, session);
         }
-        Ok(expired.len() as u64)
+        Ok(())
+    }
+
+    async fn sessions(&self, id: &P::Id) -> Result<Vec<StoredSession>, DatabaseError> {
+        let tables = self.tables();
+        let theirs = tables.sessions.values().filter(|(owner, session)| owner == id && !session.state.ended);
+        Ok(theirs.map(|(_, session)| session.clone()).collect())
+    }
+
+    async fn delete_expired_sessions(&self, now: i64, limit: u32) -> Result<u64, DatabaseError> {
+        let mut tables = self.tables();
+        let limit = limit as usize;
+        let expired = |until: i64| until < now;
+        let sessions: Vec<_> =
+            tables.sessions.iter().filter(|(_, (_, it))| expired(it.valid_until)).take(limit).collect();
+        let sessions: Vec<_> = sessions.into_iter().map(|(id, _)| id.clone()).collect();
+        let refresh = tables.refresh_tokens.iter().filter(|(_, (_, it))| expired(it.valid_until)).take(limit);
+        let refresh: Vec<_> = refresh.map(|(token, _)| token.clone()).collect();
+        for id in &sessions {
+            tables.sessions.remove(id);
+        }
+        for token in &refresh {
+            tables.refresh_tokens.remove(token);
+        }
+        Ok((sessions.len() + refresh.len()) as u64)
     }
 }
 
 impl<P: UserProfile> AccessTokenDatabase<P> for MemoryStore<P> {
-    async fn get(&self, token: &str) -> Result<Option<StoredToken<P>>, DatabaseError> {
+    async fn get(&self, token: &str, _session: &SessionId) -> Result<Option<StoredToken<P>>, DatabaseError> {
         let tables = self.tables();
-        let Some((owner, created_at)) = tables.tokens.get(token) else { return Ok(None) };
-        let mark = tables.mark(token);
-        Ok(tables.find(|user| user.id == *owner).map(|user| StoredToken { user, created_at: *created_at, mark }))
+        let Some(row) = tables.tokens.get(token) else { return Ok(None) };
+        let Some(user) = tables.find(|user| user.id == row.user_id) else { return Ok(None) };
+        let (session, state) = (Some(row.session.clone()), tables.state(&row.session));
+        Ok(Some(StoredToken { user, created_at: row.created_at, session, state }))
     }
 
-    async fn create(&self, token: NewToken<P>) -> Result<(), DatabaseError> {
-        self.tables().tokens.insert(token.token, (token.user_id, token.created_at));
-        Ok(())
+    async fn create(&self, token: NewToken<P>) -> Result<bool, DatabaseError> {
+        let mut tables = self.tables();
+        let NewToken { token, user_id, created_at, session, continues } = token;
+        let goes_on = || tables.state(&session.id).is_some_and(|state| !state.ended);
+        if tables.find(|user| user.id == user_id).is_none() || (continues && !goes_on()) {
+            return Ok(false);
+        }
+        let row = Token { user_id: user_id.clone(), created_at, session: session.id.clone() };
+        tables.session(&user_id, session);
+        tables.tokens.insert(token, row);
+        Ok(true)
     }
 
     async fn delete(&self, token: &str) -> Result<(), DatabaseError> {
@@ -195,7 +243,7 @@ impl<P: UserProfile> AccessTokenDatabase<P> for MemoryStore<P> {
         let expired: Vec<_> = tables
             .tokens
             .iter()
-            .filter(|(_, (_, created_at))| *created_at < before)
+            .filter(|(_, row)| row.created_at < before)
             .map(|(token, _)| token.clone())
             .take(limit as usize)
             .collect();
@@ -206,13 +254,93 @@ impl<P: UserProfile> AccessTokenDatabase<P> for MemoryStore<P> {
     }
 }
 
+impl<P: UserProfile> RefreshTokenDatabase<P> for MemoryStore<P> {
+    async fn create(&self, token: NewRefreshToken<P>) -> Result<bool, DatabaseError> {
+        let mut tables = self.tables();
+        let exists = tables.find(|user| user.id == token.user_id).is_some();
+        if exists {
+            tables.put_refresh_token(token);
+        }
+        Ok(exists)
+    }
+
+    async fn rotate(
+        &self,
+        token: &TokenHash,
+        successor: Successor,
+        now: OffsetDateTime,
+    ) -> Result<Rotation<P>, DatabaseError> {
+        let mut tables = self.tables();
+        let Some((owner, stored)) = tables.refresh_tokens.get(token.as_str()).cloned() else {
+            return Ok(Rotation::Unknown);
+        };
+        let Some(user) = tables.find(|user| user.id == owner) else { return Ok(Rotation::Unknown) };
+        let state = tables.state(&stored.session);
+        let unix = now.unix_timestamp();
+        let nonce = match stored.judge(&user, state.as_ref(), successor.requires_verification, unix) {
+            Verdict::Refuse => return Ok(Rotation::Unknown),
+            Verdict::NotVerified => return Ok(Rotation::NotVerified),
+            Verdict::EndSession => {
+                tables.end_session(&owner, NewSession::of(stored.session.clone(), "", unix, stored.valid_until, None));
+                return Ok(Rotation::Reused { user_id: owner, session: stored.session });
+            }
+            Verdict::Repeat(nonce) => nonce,
+            Verdict::Rotate => {
+                tables.put_refresh_token(successor_row(&user, &stored, successor.hash, now));
+                if let Some((_, row)) = tables.refresh_tokens.get_mut(token.as_str()) {
+                    row.used = Some((unix, successor.nonce.clone()));
+                }
+                successor.nonce
+            }
+        };
+        Ok(Rotation::Rotated { user, session: stored.session, valid_until: stored.valid_until, nonce })
+    }
+}
+
 impl<P: UserProfile> Tables<P> {
+    fn put_refresh_token(&mut self, new: NewRefreshToken<P>) {
+        let NewRefreshToken { token, user_id, session, issued_at, valid_until } = new;
+        let row = StoredRefreshToken { session, issued_at, valid_until, used: None };
+        self.refresh_tokens.insert(token.as_str().to_owned(), (user_id, row));
+    }
+
     fn find(&self, is_it: impl Fn(&User<P>) -> bool) -> Option<User<P>> {
         self.users.iter().find(|user| is_it(user)).cloned()
     }
 
-    fn mark(&self, token: &str) -> Option<Mark> {
-        self.marks.get(token).map(|(_, mark, _)| *mark)
+    fn state(&self, session: &SessionId) -> Option<SessionState> {
+        self.sessions.get(session).map(|(_, session)| session.state)
+    }
+
+    /// The stored session, stored now if it was not yet.
+    fn session(&mut self, id: &P::Id, new: NewSession) -> &mut StoredSession {
+        let key = new.id.clone();
+        let stored = || StoredSession {
+            id: new.id,
+            backend: new.backend,
+            state: SessionState { ended: false, renewed_at: None, created_at: new.created_at, seen_at: new.created_at },
+            valid_until: new.valid_until,
+            address: new.address.map(|it| it.to_string()),
+            user_agent: new.user_agent,
+        };
+        &mut self.sessions.entry(key).or_insert_with(|| (id.clone(), stored())).1
+    }
+
+    fn end_session(&mut self, id: &P::Id, session: NewSession) {
+        let key = session.id.clone();
+        let until = session.valid_until;
+        let stored = self.session(id, session);
+        stored.state.ended = true;
+        stored.valid_until = stored.valid_until.max(until);
+        self.tokens.retain(|_, row| row.session != key);
+        self.refresh_tokens.retain(|_, (_, row)| row.session != key);
+    }
+
+    fn end_sessions(&mut self, id: &P::Id, keep: Option<&KeptSession>) {
+        let kept = keep.map(|keep| &keep.session.id);
+        self.tokens.retain(|_, row| row.user_id != *id || Some(&row.session) == kept);
+        self.sessions.retain(|session, (owner, _)| owner != id || Some(session) == kept);
+        self.refresh_tokens.retain(|_, (owner, row)| owner != id || Some(&row.session) == kept);
     }
 
     fn holds(&self, user: &User<P>, condition: &Condition) -> bool {

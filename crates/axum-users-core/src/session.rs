@@ -1,17 +1,27 @@
-//! When a token counts: one rule for every strategy, in whole seconds, because `iat` and MySQL's `created_at` have no finer
-//! ones.
+//! Sessions, and when a token counts: one rule for every strategy, in whole seconds, because `iat` and MySQL's `created_at`
+//! have no finer ones.
 //!
+//! - A *session* begins with a login. What is stored of it ([`SessionState`]) is known by its [`SessionId`], which a token of
+//!   ours carries; a token that carries none (FastAPI Users issued it) is a session of its own, [known by the
+//!   token](SessionId::of).
 //! - Ending a user's tokens moves `tokens_valid_after` to [`next_valid_after`].
 //! - A token is issued at [`issued_at`]: a login that proved the old password is dead when the change commits, one right
 //!   after the change lives.
-//! - A token [counts](admits) if it was issued at or after `tokens_valid_after`, or a [`Mark`] keeps it; never if a mark
-//!   ended it.
+//! - A token [counts](admits) if it was issued at or after `tokens_valid_after`, or its session was [renewed] since; never if
+//!   its session was ended.
+//!
+//! [renewed]: SessionState::renewed_at
 
-use std::fmt;
+use std::{fmt, net::IpAddr, time::Duration};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use time::OffsetDateTime;
+
+use crate::{hooks::RequestInfo, random, secret::Secret};
+
+/// How often [`SessionState::seen_at`] is written at most, in seconds.
+pub const SEEN_EVERY: i64 = 60;
 
 /// What a token is known by in a store: SHA-256 in base64url without padding, 43 characters (ASVS 14.2.4).
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -38,13 +48,105 @@ impl fmt::Debug for TokenHash {
     }
 }
 
-/// What is known of one token beside its user.
+/// What a session is known by: 22 characters of base64url. It tells nothing about its tokens, and is no secret.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SessionId(String);
+
+impl SessionId {
+    const LENGTH: usize = 22;
+
+    /// A new one, 128 random bits.
+    #[must_use]
+    pub fn generate() -> Self {
+        Self(random::short_token())
+    }
+
+    /// The session of a token that names none: the first 132 bits of its hash.
+    #[must_use]
+    pub fn of(token: &TokenHash) -> Self {
+        Self(token.as_str().chars().take(Self::LENGTH).collect())
+    }
+
+    /// Exactly what we write; `None` for any other text.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let ours = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+        (text.len() == Self::LENGTH && text.bytes().all(ours)).then(|| Self(text.to_owned()))
+    }
+
+    /// Its 22 characters.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What is stored of a session and read with every token of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mark {
-    /// It counts though it is older than `tokens_valid_after`: the session that changed its own password.
-    Kept,
-    /// It never counts again: logged out.
-    Ended,
+#[expect(clippy::exhaustive_structs, reason = "built by adapters")]
+pub struct SessionState {
+    /// It was ended: no token of it ever counts again.
+    pub ended: bool,
+    /// When it changed its user's password, and lived on: its older tokens count as if they were issued then.
+    pub renewed_at: Option<i64>,
+    /// When its user proved who they are.
+    pub created_at: i64,
+    /// When it was last used, give or take [`SEEN_EVERY`].
+    pub seen_at: i64,
+}
+
+/// A session that begins, or is heard of for the first time.
+#[derive(Clone, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "read by adapters")]
+pub struct NewSession {
+    /// What it is known by.
+    pub id: SessionId,
+    /// The backend that the user logged in by.
+    pub backend: String,
+    /// When the user proved who they are (Unix seconds).
+    pub created_at: i64,
+    /// When the last token of it has expired (Unix seconds); `i64::MAX`: never.
+    pub valid_until: i64,
+    /// From where; see [`RequestInfo::client_address`].
+    pub address: Option<IpAddr>,
+    /// With what: the header `User-Agent`, 255 characters at most.
+    pub user_agent: Option<String>,
+}
+
+impl NewSession {
+    /// With what a request tells of its client.
+    #[must_use]
+    pub fn of(id: SessionId, backend: &str, created_at: i64, valid_until: i64, request: Option<&RequestInfo>) -> Self {
+        let user_agent = request
+            .and_then(|request| request.user_agent.as_deref())
+            .map(|text| text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(255).collect());
+        let address = request.and_then(|request| request.client_address);
+        Self { id, backend: backend.into(), created_at, valid_until, address, user_agent }
+    }
+}
+
+/// A session as its user sees it in a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "built by adapters")]
+pub struct StoredSession {
+    /// What it is known by.
+    pub id: SessionId,
+    /// The backend that the user logged in by.
+    pub backend: String,
+    /// See [`SessionState`].
+    pub state: SessionState,
+    /// When the last token of it has expired (Unix seconds); `i64::MAX`: never.
+    pub valid_until: i64,
+    /// From where it began.
+    pub address: Option<String>,
+    /// With what it began.
+    pub user_agent: Option<String>,
 }
 
 /// Ends the tokens of a user in the transaction of the change that asks for it.
@@ -52,22 +154,35 @@ pub enum Mark {
 pub struct EndTokens {
     /// Now, in whole seconds.
     pub now: i64,
-    /// The one that lives on, and until when (Unix seconds); `None` ends all.
-    pub keep: Option<(TokenHash, i64)>,
+    /// The session that lives on; `None` ends all.
+    pub keep: Option<KeptSession>,
+}
+
+/// The session that lives on when all others end.
+#[derive(Clone, Debug)]
+pub struct KeptSession {
+    /// It; stored when the store does not know it yet.
+    pub session: NewSession,
+    /// What its token is stored as, where it is stored: such a row may not name its session.
+    pub stored_token: Option<Secret>,
 }
 
 /// Whether a token counts. An unknown instant counts only while nothing was ever ended.
 #[must_use]
-pub fn admits(issued: Option<i64>, tokens_valid_after: Option<i64>, mark: Option<Mark>) -> bool {
-    match mark {
-        Some(Mark::Ended) => false,
-        Some(Mark::Kept) => true,
-        None => match (issued, tokens_valid_after) {
-            (_, None) => true,
-            (Some(issued), Some(limit)) => issued >= limit,
-            (None, Some(_)) => false,
-        },
+pub fn admits(issued: Option<i64>, tokens_valid_after: Option<i64>, session: Option<&SessionState>) -> bool {
+    if session.is_some_and(|session| session.ended) {
+        return false;
     }
+    let issued = issued.max(session.and_then(|session| session.renewed_at));
+    tokens_valid_after.is_none_or(|limit| issued.is_some_and(|issued| issued >= limit))
+}
+
+/// Whether a session was not used for longer than `idle`. A token of which nothing is stored was last used when it was issued.
+#[must_use]
+pub fn is_idle(issued: Option<i64>, session: Option<&SessionState>, idle: Option<Duration>, now: i64) -> bool {
+    let Some(idle) = idle.and_then(|idle| i64::try_from(idle.as_secs()).ok()) else { return false };
+    let seen_at = session.map_or(issued, |session| Some(session.seen_at));
+    seen_at.is_some_and(|seen_at| seen_at.saturating_add(idle) <= now)
 }
 
 /// The next `tokens_valid_after`: later than every token issued so far, also within one second.
@@ -89,6 +204,10 @@ pub fn issued_at(read_at: OffsetDateTime, tokens_valid_after: Option<i64>) -> Of
 mod tests {
     use super::*;
 
+    fn session(ended: bool, renewed_at: Option<i64>) -> SessionState {
+        SessionState { ended, renewed_at, created_at: 50, seen_at: 60 }
+    }
+
     #[test]
     fn se_07_a_change_ends_what_was_issued_before_and_spares_what_comes_after() {
         let at = |seconds, micros| {
@@ -105,10 +224,33 @@ mod tests {
     }
 
     #[test]
-    fn se_04_a_mark_decides_before_the_instant() {
-        assert!(!admits(Some(200), Some(100), Some(Mark::Ended)));
-        assert!(admits(Some(1), Some(100), Some(Mark::Kept)));
+    fn se_04_an_ended_session_never_counts_and_a_renewed_one_until_the_next_change() {
+        assert!(!admits(Some(200), Some(100), Some(&session(true, None))));
+        assert!(!admits(Some(200), None, Some(&session(true, Some(300)))));
+        assert!(admits(Some(1), Some(100), Some(&session(false, Some(100)))));
+        assert!(!admits(Some(1), Some(101), Some(&session(false, Some(100)))));
+        assert!(admits(None, Some(100), Some(&session(false, Some(100)))));
         assert!(admits(None, None, None));
         assert!(!admits(None, Some(100), None));
+    }
+
+    #[test]
+    fn se_08_idle_is_counted_from_the_last_use() {
+        let idle = Some(Duration::from_secs(600));
+        assert!(!is_idle(Some(0), Some(&session(false, None)), idle, 659));
+        assert!(is_idle(Some(0), Some(&session(false, None)), idle, 660));
+        assert!(is_idle(Some(59), None, idle, 659));
+        assert!(!is_idle(Some(0), None, None, i64::MAX));
+    }
+
+    #[test]
+    fn ids_are_read_as_they_are_written() {
+        let id = SessionId::generate();
+        assert_eq!(SessionId::parse(id.as_str()), Some(id));
+        let of = SessionId::of(&TokenHash::of("token"));
+        assert_eq!(SessionId::parse(of.as_str()), Some(of));
+        for wrong in ["", "short", "a/bcdefghijklmnopqrstu", "abcdefghijklmnopqrstuvw", "äbcdefghijklmnopqrstu"] {
+            assert_eq!(SessionId::parse(wrong), None, "{wrong}");
+        }
     }
 }

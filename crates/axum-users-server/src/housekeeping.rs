@@ -44,9 +44,9 @@ async fn round<P: UserProfile>(
             Some(before) => tokens.delete_expired(before, BATCH).await?,
             None => 0,
         };
-        let marks = manager.delete_expired_marks(BATCH).await?;
-        removed += rows + marks;
-        if rows.max(marks) < u64::from(BATCH) {
+        let sessions = manager.delete_expired_sessions(BATCH).await?;
+        removed += rows + sessions;
+        if rows.max(sessions) < u64::from(BATCH) {
             return Ok(removed);
         }
         sleep(BREATH).await;

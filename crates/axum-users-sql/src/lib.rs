@@ -5,14 +5,16 @@
 //! feature is on: `sqlite`, `postgres`, `mysql`.
 
 #[macro_use]
-mod store;
+mod refresh_tokens;
 mod access_tokens;
 mod builder;
 mod engine;
 mod error;
 mod names;
 mod schema;
+mod sessions;
 mod statements;
+mod store;
 mod users;
 
 pub use builder::SqlStoreBuilder;

@@ -24,7 +24,17 @@ impl Names {
         self.columns.iter().find(|(it, _)| it == ours).map_or(ours, |(_, theirs)| theirs)
     }
 
-    /// Our side table of marks.
+    /// Our side table of sessions.
+    pub(crate) fn session_table(&self) -> String {
+        format!("axum_users_{}_session", self.user_table)
+    }
+
+    /// Our side table of refresh tokens.
+    pub(crate) fn refresh_token_table(&self) -> String {
+        format!("axum_users_{}_refresh", self.user_table)
+    }
+
+    /// What version 1 had in the place of sessions.
     pub(crate) fn mark_table(&self) -> String {
         format!("axum_users_{}_mark", self.user_table)
     }
@@ -37,6 +47,11 @@ impl Names {
     /// Our unique index over the folded address.
     pub(crate) fn email_index(&self) -> String {
         format!("axum_users_{}_email", self.user_table)
+    }
+
+    /// Our index of superusers.
+    pub(crate) fn superuser_index(&self) -> String {
+        format!("axum_users_{}_superuser", self.user_table)
     }
 
     /// The unique index of one of the application's own columns.

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// The version that this release makes and understands.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 /// Why the schema cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -131,11 +131,12 @@ impl Plan {
     ) -> Result<Self, SchemaError> {
         let users = E::columns_of(connection, &names.user_table).await?;
         let tokens = E::columns_of(connection, &names.access_token_table).await?;
-        let marks = E::columns_of(connection, &names.mark_table()).await?;
-        let ours = !E::columns_of(connection, &names.schema_table()).await?.is_empty();
-        if ours {
-            refuse_newer::<E>(connection, names).await?;
-        }
+        let has_sessions = !E::columns_of(connection, &names.session_table()).await?.is_empty();
+        let has_refresh_tokens = !E::columns_of(connection, &names.refresh_token_table()).await?.is_empty();
+        let has_marks = !E::columns_of(connection, &names.mark_table()).await?.is_empty();
+        let schema = E::columns_of(connection, &names.schema_table()).await?;
+        let ours = !schema.is_empty();
+        let version = if ours { version_of::<E>(connection, names).await? } else { VERSION };
         let mut statements = Vec::new();
         if users.is_empty() {
             statements.extend(create_users::<P, E>(names));
@@ -146,6 +147,10 @@ impl Plan {
         if !indexes.contains(&names.email_index()) {
             let (table, column) = (E::quote(&names.user_table), E::quote(names.column("email")));
             statements.extend(E::email_index(&table, &column, &E::quote(&names.email_index())));
+        }
+        if !indexes.contains(&names.superuser_index()) {
+            let (table, column) = (E::quote(&names.user_table), E::quote(names.column("is_superuser")));
+            statements.push(E::flag_index(&table, &column, &E::quote(&names.superuser_index())));
         }
         for column in P::columns().iter().filter(|column| column.unique) {
             let index = names.unique_index(column.name);
@@ -164,14 +169,29 @@ impl Plan {
             .map_or_else(|| id_type::<P, E>().to_owned(), |stored| stored.type_name.clone());
         if tokens.is_empty() {
             statements.extend(create_tokens::<E>(names, &id_type));
+        } else {
+            let indexes = E::indexes_of(connection, &names.access_token_table).await?;
+            statements.extend(complete_tokens::<E>(names, &tokens, &indexes));
         }
-        if marks.is_empty() {
-            statements.extend(create_marks::<E>(names, &id_type));
+        if !has_sessions {
+            statements.extend(create_sessions::<E>(names, &id_type));
         }
+        if !has_refresh_tokens {
+            statements.extend(create_refresh_tokens::<E>(names, &id_type));
+        }
+        if has_marks {
+            statements.extend(sessions_of_marks::<E>(names));
+        }
+        let table = E::quote(&names.schema_table());
+        let last_valid_after = "last_valid_after BIGINT NOT NULL DEFAULT 0";
         if !ours {
-            let table = E::quote(&names.schema_table());
-            statements.push(format!("CREATE TABLE {table} (version BIGINT NOT NULL)"));
+            statements.push(format!("CREATE TABLE {table} (version BIGINT NOT NULL, {last_valid_after})"));
             statements.push(format!("INSERT INTO {table} (version) VALUES ({VERSION})"));
+        } else if !schema.iter().any(|column| column.name == "last_valid_after") {
+            statements.push(format!("ALTER TABLE {table} ADD COLUMN {last_valid_after}"));
+        }
+        if version < VERSION {
+            statements.push(format!("UPDATE {table} SET version = {VERSION}"));
         }
         Ok(Self { statements, foreign: !ours && !users.is_empty(), user_table: names.user_table.clone() })
     }
@@ -290,13 +310,12 @@ fn literal(value: &Value) -> Result<String, ValueError> {
 
 fn create_tokens<E: Engine>(names: &Names, id_type: &str) -> Vec<String> {
     let table = E::quote(&names.access_token_table);
-    let created_at = E::CREATED_AT;
+    let (created_at, exact) = (E::CREATED_AT, E::EXACT_TEXT);
     vec![
         format!(
-            "CREATE TABLE {table} (\n    user_id {id_type} NOT NULL,\n    token VARCHAR(43){} NOT NULL,\n    \
-             created_at {created_at} NOT NULL,\n    PRIMARY KEY (token),\n    \
+            "CREATE TABLE {table} (\n    user_id {id_type} NOT NULL,\n    token VARCHAR(43){exact} NOT NULL,\n    \
+             created_at {created_at} NOT NULL,\n    session_id VARCHAR(22){exact},\n    PRIMARY KEY (token),\n    \
              FOREIGN KEY(user_id) REFERENCES {} ({}) ON DELETE CASCADE\n)",
-            E::EXACT_TEXT,
             E::quote(&names.user_table),
             E::quote(names.column("id")),
         ),
@@ -308,39 +327,92 @@ fn create_tokens<E: Engine>(names: &Names, id_type: &str) -> Vec<String> {
     ]
 }
 
-fn create_marks<E: Engine>(names: &Names, id_type: &str) -> Vec<String> {
-    let table = E::quote(&names.mark_table());
-    let refers = if E::MARKS_REFER {
-        format!(
-            ",\n    FOREIGN KEY (user_id) REFERENCES {} ({}) ON DELETE CASCADE",
-            E::quote(&names.user_table),
-            E::quote(names.column("id"))
-        )
-    } else {
-        String::new()
-    };
-    let index = |column: &str| {
-        let index = E::quote(&format!("{}_{column}", names.mark_table()));
-        format!("CREATE INDEX {index} ON {table} ({column})")
-    };
+/// What a table of access tokens that is there lacks.
+fn complete_tokens<E: Engine>(names: &Names, tokens: &[Stored], indexes: &[String]) -> Vec<String> {
+    let table = E::quote(&names.access_token_table);
+    let mut statements = Vec::new();
+    if !tokens.iter().any(|column| column.name == "session_id") {
+        statements.push(format!("ALTER TABLE {table} ADD COLUMN session_id VARCHAR(22){}", E::EXACT_TEXT));
+    }
+    let index = format!("ix_{}_user_id", names.access_token_table);
+    if !indexes.contains(&index) {
+        statements.push(format!("CREATE INDEX {} ON {table} (user_id)", E::quote(&index)));
+    }
+    statements
+}
+
+/// The end of a side table's columns: its user goes, it goes.
+fn refers_to_user<E: Engine>(names: &Names) -> String {
+    if !E::SIDE_TABLES_REFER {
+        return String::new();
+    }
+    let (table, id) = (E::quote(&names.user_table), E::quote(names.column("id")));
+    format!(",\n    FOREIGN KEY (user_id) REFERENCES {table} ({id}) ON DELETE CASCADE")
+}
+
+fn side_index<E: Engine>(table: &str, column: &str) -> String {
+    format!("CREATE INDEX {} ON {} ({column})", E::quote(&format!("{table}_{column}")), E::quote(table))
+}
+
+fn create_sessions<E: Engine>(names: &Names, id_type: &str) -> Vec<String> {
+    let table = names.session_table();
+    let exact = E::EXACT_TEXT;
+    let wide = E::WIDE_TEXT;
     vec![
         format!(
-            "CREATE TABLE {table} (\n    token VARCHAR(43){} NOT NULL,\n    user_id {id_type} NOT NULL,\n    \
-             kept BOOLEAN NOT NULL,\n    valid_until BIGINT NOT NULL,\n    PRIMARY KEY (token){refers}\n)",
-            E::EXACT_TEXT
+            "CREATE TABLE {} (\n    id VARCHAR(22){exact} NOT NULL,\n    user_id {id_type} NOT NULL,\n    \
+             backend VARCHAR(64) NOT NULL,\n    created_at BIGINT NOT NULL,\n    seen_at BIGINT NOT NULL,\n    \
+             renewed_at BIGINT,\n    valid_until BIGINT NOT NULL,\n    ended BOOLEAN NOT NULL,\n    \
+             address VARCHAR(45),\n    user_agent VARCHAR(255){wide},\n    PRIMARY KEY (id){}\n)",
+            E::quote(&table),
+            refers_to_user::<E>(names),
         ),
-        index("user_id"),
-        index("valid_until"),
+        side_index::<E>(&table, "user_id"),
+        side_index::<E>(&table, "valid_until"),
     ]
 }
 
-async fn refuse_newer<E: Engine>(connection: &mut E::Connection, names: &Names) -> Result<(), SchemaError> {
+fn create_refresh_tokens<E: Engine>(names: &Names, id_type: &str) -> Vec<String> {
+    let table = names.refresh_token_table();
+    let exact = E::EXACT_TEXT;
+    vec![
+        format!(
+            "CREATE TABLE {} (\n    token VARCHAR(43){exact} NOT NULL,\n    user_id {id_type} NOT NULL,\n    \
+             session_id VARCHAR(22){exact} NOT NULL,\n    issued_at BIGINT NOT NULL,\n    valid_until BIGINT NOT NULL,\n    \
+             used_at BIGINT,\n    nonce VARCHAR(43){exact},\n    PRIMARY KEY (token){}\n)",
+            E::quote(&table),
+            refers_to_user::<E>(names),
+        ),
+        side_index::<E>(&table, "user_id"),
+        side_index::<E>(&table, "session_id"),
+        side_index::<E>(&table, "valid_until"),
+    ]
+}
+
+/// The marks of version 1 were single tokens, each of which is a session of its own.
+fn sessions_of_marks<E: Engine>(names: &Names) -> Vec<String> {
+    let (sessions, marks) = (E::quote(&names.session_table()), E::quote(&names.mark_table()));
+    let (users, id) = (E::quote(&names.user_table), E::quote(names.column("id")));
+    let limit = format!("coalesce(u.{}, 0)", E::quote(names.column("tokens_valid_after")));
+    vec![
+        format!(
+            "INSERT INTO {sessions} (id, user_id, backend, created_at, seen_at, renewed_at, valid_until, ended)\n    \
+             SELECT substr(m.token, 1, 22), m.user_id, '', {limit}, {limit}, CASE WHEN m.kept THEN {limit} END, \
+             m.valid_until, NOT m.kept FROM {marks} m JOIN {users} u ON u.{id} = m.user_id"
+        ),
+        format!("DROP TABLE {marks}"),
+    ]
+}
+
+/// The version of a schema of ours; one that is newer than this release is refused.
+async fn version_of<E: Engine>(connection: &mut E::Connection, names: &Names) -> Result<i64, SchemaError> {
     let sql = format!("SELECT version FROM {}", E::quote(&names.schema_table()));
     let rows = E::fetch(connection, sql.into(), E::Arguments::default()).await?;
     let version = |row| E::read(row, 0, Kind::Integer).ok();
     match rows.first().and_then(version) {
         Some(Value::Integer(found)) if found > VERSION => Err(SchemaError::Newer { found }),
-        _ => Ok(()),
+        Some(Value::Integer(found)) => Ok(found),
+        _ => Ok(VERSION),
     }
 }
 

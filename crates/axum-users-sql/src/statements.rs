@@ -28,20 +28,44 @@ pub(crate) struct Statements {
     pub(crate) token_insert: Arc<str>,
     pub(crate) token_delete: Arc<str>,
     pub(crate) token_delete_expired: Arc<str>,
+    pub(crate) tokens_without_session: Arc<str>,
+    pub(crate) tokens_end_of_session: Arc<str>,
     pub(crate) tokens_end: Arc<str>,
     pub(crate) tokens_end_but: Arc<str>,
-    pub(crate) mark_insert: Arc<str>,
-    pub(crate) marks_forget_kept: Arc<str>,
-    pub(crate) marks_delete_of_user: Arc<str>,
-    pub(crate) marks_delete_expired: Arc<str>,
+    pub(crate) session_lock: Arc<str>,
+    pub(crate) session_insert: Arc<str>,
+    pub(crate) session_insert_missing: Arc<str>,
+    pub(crate) session_touch: Arc<str>,
+    pub(crate) session_end: Arc<str>,
+    pub(crate) session_renew: Arc<str>,
+    pub(crate) sessions_list: Arc<str>,
+    pub(crate) sessions_end: Arc<str>,
+    pub(crate) sessions_end_but: Arc<str>,
+    pub(crate) sessions_delete_expired: Arc<str>,
+    pub(crate) refresh_insert: Arc<str>,
+    pub(crate) refresh_owner: Arc<str>,
+    pub(crate) refresh_get: Arc<str>,
+    pub(crate) refresh_used: Arc<str>,
+    pub(crate) refresh_end_of_session: Arc<str>,
+    pub(crate) refresh_end: Arc<str>,
+    pub(crate) refresh_end_but: Arc<str>,
+    pub(crate) refresh_delete_expired: Arc<str>,
+    pub(crate) remember_valid_after: Arc<str>,
 }
+
+/// What is read of a session, in the order of `sessions::state`.
+const STATE: &str = "s.ended, s.renewed_at, s.created_at, s.seen_at";
+/// How many sessions of a user are listed.
+const LISTED: u32 = 1000;
 
 impl Statements {
     /// For tables whose columns are `users` and `tokens`.
     pub(crate) fn new<P: UserProfile, E: Engine>(names: &Names, users: &[Stored], tokens: &[Stored]) -> Self {
         let columns = map::<P, E>(names, users);
         let user_table = E::quote(&names.user_table);
-        let mark_table = E::quote(&names.mark_table());
+        let session_table = E::quote(&names.session_table());
+        let refresh_table = E::quote(&names.refresh_token_table());
+        let schema_table = E::quote(&names.schema_table());
         let token_table = E::quote(&names.access_token_table);
         let p = E::placeholder;
         let select = columns.iter().map(|column| column.selected("u.")).collect::<Vec<_>>().join(", ");
@@ -66,15 +90,40 @@ impl Statements {
             Mapped { name: E::quote(name), kind, casts }
         };
         let (token, user_id, created_at) = (token_column("token"), token_column("user_id"), token_column("created_at"));
+        let insert_session = format!(
+            "INSERT INTO {session_table} (id, backend, created_at, seen_at, valid_until, ended, address, user_agent, user_id) \
+             SELECT {}, {}, {}, {}, {}, FALSE, {}, {}, u.{id} FROM {user_table} u WHERE u.{id} = {}",
+            p(1),
+            p(2),
+            p(3),
+            p(4),
+            p(5),
+            p(6),
+            p(7),
+            id_is(8)
+        );
+        let of_user = |table: &str| format!("DELETE FROM {table} WHERE user_id = {}", id_is(1));
 
+        // A number that is given out again inherits nothing.
+        let valid_after = name_of(at::TOKENS_VALID_AFTER);
+        let value = |column: &Mapped, n: usize| {
+            let parameter = column.parameter::<E>(n);
+            if counts::<P>() && E::REUSES_IDS && column.name == valid_after {
+                let last = format!("(SELECT max(last_valid_after) + 1 FROM {schema_table})");
+                E::greatest(&parameter, &last)
+            } else {
+                parameter
+            }
+        };
+        let selected = |index: usize| columns.get(index).map_or_else(String::new, |column| column.selected(""));
         let inserted: Vec<_> =
             columns.iter().skip(if counts::<P>() { 1 } else { 0 }).enumerate().map(|(n, it)| (it, n + 1)).collect();
         let insert = format!(
             "INSERT INTO {user_table} ({}) VALUES ({}){}",
             inserted.iter().map(|(column, _)| column.name.as_str()).collect::<Vec<_>>().join(", "),
-            inserted.iter().map(|(column, n)| column.parameter::<E>(*n)).collect::<Vec<_>>().join(", "),
+            inserted.iter().map(|(column, n)| value(column, *n)).collect::<Vec<_>>().join(", "),
             if counts::<P>() && E::RETURNING {
-                format!(" RETURNING {}", columns.first().map_or_else(String::new, |column| column.selected("")))
+                format!(" RETURNING {}, {}", selected(at::ID), selected(at::TOKENS_VALID_AFTER))
             } else {
                 String::new()
             },
@@ -84,7 +133,7 @@ impl Statements {
             get: by_id.as_str().into(),
             get_for_update: format!("{by_id}{}", E::FOR_UPDATE).into(),
             get_for_token: format!(
-                "SELECT {select}, m.kept FROM {user_table} u LEFT JOIN {mark_table} m ON m.token = {} WHERE u.{id} = {}",
+                "SELECT {select}, {STATE} FROM {user_table} u LEFT JOIN {session_table} s ON s.id = {} WHERE u.{id} = {}",
                 p(1),
                 id_is(2)
             )
@@ -94,34 +143,34 @@ impl Statements {
             list_after: format!("{from} WHERE u.{id} > {} ORDER BY u.{id} LIMIT {}", id_is(1), p(2)).into(),
             insert: insert.into(),
             delete: format!("DELETE FROM {user_table} WHERE {id} = {}", id_is(1)).into(),
-            lock_superusers: format!("SELECT version FROM {}{}", E::quote(&names.schema_table()), E::FOR_UPDATE).into(),
+            lock_superusers: format!("SELECT version FROM {schema_table}{}", E::FOR_UPDATE).into(),
             another_superuser: format!(
-                "SELECT 1 FROM {user_table} u WHERE u.{} AND u.{} AND u.{id} <> {} LIMIT 1",
-                name_of(at::IS_SUPERUSER),
+                "SELECT 1 FROM {user_table} u WHERE {} AND u.{} AND u.{id} <> {} LIMIT 1",
+                E::is_set(&format!("u.{}", name_of(at::IS_SUPERUSER))),
                 name_of(at::IS_ACTIVE),
                 id_is(1)
             )
             .into(),
             token_get: format!(
-                "SELECT {select}, {}, m.kept, t.{} FROM {token_table} t JOIN {user_table} u ON u.{id} = t.{} \
-                 LEFT JOIN {mark_table} m ON m.token = t.{} WHERE t.{} = {}",
+                "SELECT {select}, {}, t.{}, t.session_id, {STATE} FROM {token_table} t JOIN {user_table} u ON u.{id} = t.{} \
+                 LEFT JOIN {session_table} s ON s.id = coalesce(t.session_id, {}) WHERE t.{} = {}",
                 created_at.selected("t."),
                 token.name,
                 user_id.name,
+                p(1),
                 token.name,
-                token.name,
-                p(1)
+                p(2)
             )
             .into(),
             token_insert: format!(
-                "INSERT INTO {token_table} ({}, {}, {}) SELECT {}, {}, {} FROM {user_table} u WHERE u.{id} = {}",
+                "INSERT INTO {token_table} ({}, {}, session_id, {}) SELECT {}, {}, {}, u.{id} FROM {user_table} u WHERE u.{id} = {}",
                 token.name,
-                user_id.name,
                 created_at.name,
+                user_id.name,
                 token.parameter::<E>(1),
-                format_args!("u.{id}"),
                 created_at.parameter::<E>(2),
-                id_is(3),
+                p(3),
+                id_is(4),
             )
             .into(),
             token_delete: format!("DELETE FROM {token_table} WHERE {} = {}", token.name, p(1)).into(),
@@ -131,19 +180,99 @@ impl Statements {
                 &format!("{} < {}", created_at.name, created_at.parameter::<E>(1)),
             )
             .into(),
-            tokens_end: format!("DELETE FROM {token_table} WHERE {} = {}", user_id.name, user_id.parameter::<E>(1)).into(),
-            tokens_end_but: format!(
-                "DELETE FROM {token_table} WHERE {} = {} AND {} <> {}",
+            tokens_without_session: format!(
+                "SELECT {} FROM {token_table} WHERE {} = {} AND session_id IS NULL LIMIT {LISTED}",
+                token.name,
+                user_id.name,
+                user_id.parameter::<E>(1)
+            )
+            .into(),
+            tokens_end_of_session: format!(
+                "DELETE FROM {token_table} WHERE {} = {} AND session_id = {}",
                 user_id.name,
                 user_id.parameter::<E>(1),
-                token.name,
                 p(2)
             )
             .into(),
-            mark_insert: E::insert_mark(&mark_table).into(),
-            marks_forget_kept: format!("DELETE FROM {mark_table} WHERE user_id = {} AND kept", p(1)).into(),
-            marks_delete_of_user: format!("DELETE FROM {mark_table} WHERE user_id = {}", p(1)).into(),
-            marks_delete_expired: E::delete_some(&mark_table, "token", &format!("valid_until < {}", p(1))).into(),
+            tokens_end: format!("DELETE FROM {token_table} WHERE {} = {}", user_id.name, user_id.parameter::<E>(1)).into(),
+            tokens_end_but: format!(
+                "DELETE FROM {token_table} WHERE {} = {} AND {} <> {} AND (session_id IS NULL OR session_id <> {})",
+                user_id.name,
+                user_id.parameter::<E>(1),
+                token.name,
+                p(2),
+                p(3)
+            )
+            .into(),
+            session_lock: format!("SELECT {STATE} FROM {session_table} s WHERE s.id = {}{}", p(1), E::FOR_UPDATE).into(),
+            session_insert_missing: format!("{insert_session}{}", E::or_keep(&session_table, "id")).into(),
+            session_insert: insert_session.into(),
+            session_touch: format!(
+                "UPDATE {session_table} SET seen_at = {} WHERE id = {}",
+                E::greatest("seen_at", &p(1)),
+                p(2)
+            )
+            .into(),
+            session_end: format!(
+                "UPDATE {session_table} SET ended = TRUE, valid_until = {} WHERE id = {}",
+                E::greatest("valid_until", &p(1)),
+                p(2)
+            )
+            .into(),
+            session_renew: format!(
+                "UPDATE {session_table} SET renewed_at = {}, valid_until = {} WHERE id = {}",
+                p(1),
+                E::greatest("valid_until", &p(2)),
+                p(3)
+            )
+            .into(),
+            sessions_list: format!(
+                "SELECT {STATE}, s.id, s.backend, s.valid_until, s.address, s.user_agent FROM {session_table} s \
+                 WHERE s.user_id = {} AND NOT s.ended ORDER BY s.seen_at DESC LIMIT {LISTED}",
+                id_is(1)
+            )
+            .into(),
+            sessions_end: of_user(&session_table).into(),
+            sessions_end_but: format!("{} AND id <> {}", of_user(&session_table), p(2)).into(),
+            sessions_delete_expired: E::delete_some(&session_table, "id", &format!("valid_until < {}", p(1))).into(),
+            refresh_insert: format!(
+                "INSERT INTO {refresh_table} (token, session_id, issued_at, valid_until, user_id) \
+                 SELECT {}, {}, {}, {}, u.{id} FROM {user_table} u WHERE u.{id} = {}",
+                p(1),
+                p(2),
+                p(3),
+                p(4),
+                id_is(5)
+            )
+            .into(),
+            refresh_owner: format!(
+                "SELECT {} FROM {refresh_table} r JOIN {user_table} u ON u.{id} = r.user_id WHERE r.token = {}",
+                columns.first().map_or_else(String::new, |column| column.selected("u.")),
+                p(1)
+            )
+            .into(),
+            refresh_get: format!(
+                "SELECT {STATE}, r.session_id, r.issued_at, r.valid_until, r.used_at, r.nonce FROM {refresh_table} r \
+                 LEFT JOIN {session_table} s ON s.id = r.session_id WHERE r.token = {}",
+                p(1)
+            )
+            .into(),
+            refresh_used: format!(
+                "UPDATE {refresh_table} SET used_at = {}, nonce = {} WHERE token = {}",
+                p(1),
+                p(2),
+                p(3)
+            )
+            .into(),
+            refresh_end_of_session: format!("DELETE FROM {refresh_table} WHERE session_id = {}", p(1)).into(),
+            refresh_end: of_user(&refresh_table).into(),
+            refresh_end_but: format!("{} AND session_id <> {}", of_user(&refresh_table), p(2)).into(),
+            refresh_delete_expired: E::delete_some(&refresh_table, "token", &format!("valid_until < {}", p(1))).into(),
+            remember_valid_after: format!(
+                "UPDATE {schema_table} SET last_valid_after = {}",
+                E::greatest("last_valid_after", &p(1))
+            )
+            .into(),
             columns,
             user_table,
         }

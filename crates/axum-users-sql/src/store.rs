@@ -3,8 +3,9 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
 use axum_users_core::{
-    AccessTokenDatabase, Condition, DatabaseError, EmailKey, Kind, Marked, NewToken, NewUser, Outcome, StoredToken,
-    TokenHash, User, UserChange, UserDatabase, UserProfile, Value,
+    AccessTokenDatabase, Condition, DatabaseError, EmailKey, Kind, NewRefreshToken, NewSession, NewToken, NewUser,
+    Outcome, RefreshTokenDatabase, Rotation, SessionId, StoredSession, StoredToken, Successor, TokenHash, User,
+    UserChange, UserDatabase, UserProfile, Value, WithSession,
 };
 use sqlx::Pool;
 use time::OffsetDateTime;
@@ -113,8 +114,8 @@ impl<P: UserProfile> UserDatabase<P> for SqlStore<P> {
     async fn get(&self, id: &P::Id) -> Result<Option<User<P>>, DatabaseError> {
         on_engine!(self, store => store.get(id).await)
     }
-    async fn get_for_token(&self, id: &P::Id, token: &TokenHash) -> Result<Option<Marked<P>>, DatabaseError> {
-        on_engine!(self, store => store.get_for_token(id, token).await)
+    async fn get_for_token(&self, id: &P::Id, session: &SessionId) -> Result<Option<WithSession<P>>, DatabaseError> {
+        on_engine!(self, store => store.get_for_token(id, session).await)
     }
     async fn get_by_email(&self, email: &EmailKey) -> Result<Option<User<P>>, DatabaseError> {
         on_engine!(self, store => store.get_by_email(email).await)
@@ -133,12 +134,23 @@ impl<P: UserProfile> UserDatabase<P> for SqlStore<P> {
         let id = id.clone();
         finished!(self, store => store.delete(&id, only_if))
     }
-    async fn end_token(&self, id: &P::Id, token: &TokenHash, until: i64) -> Result<(), DatabaseError> {
-        let (id, token) = (id.clone(), token.clone());
-        finished!(self, store => store.end_token(&id, &token, until))
+    async fn begin_session(&self, id: &P::Id, session: NewSession) -> Result<bool, DatabaseError> {
+        let id = id.clone();
+        finished!(self, store => store.begin_session(&id, session))
     }
-    async fn delete_expired_marks(&self, now: i64, limit: u32) -> Result<u64, DatabaseError> {
-        finished!(self, store => store.delete_expired_marks(now, limit))
+    async fn touch_session(&self, id: &P::Id, session: NewSession, now: i64) -> Result<(), DatabaseError> {
+        let id = id.clone();
+        finished!(self, store => store.touch_session(&id, session, now))
+    }
+    async fn end_session(&self, id: &P::Id, session: NewSession) -> Result<(), DatabaseError> {
+        let id = id.clone();
+        finished!(self, store => store.end_session(&id, session))
+    }
+    async fn sessions(&self, id: &P::Id) -> Result<Vec<StoredSession>, DatabaseError> {
+        on_engine!(self, store => store.sessions(id).await)
+    }
+    async fn delete_expired_sessions(&self, now: i64, limit: u32) -> Result<u64, DatabaseError> {
+        finished!(self, store => store.delete_expired_sessions(now, limit))
     }
     async fn ping(&self) -> Result<(), DatabaseError> {
         on_engine!(self, store => store.ping().await)
@@ -146,10 +158,10 @@ impl<P: UserProfile> UserDatabase<P> for SqlStore<P> {
 }
 
 impl<P: UserProfile> AccessTokenDatabase<P> for SqlStore<P> {
-    async fn get(&self, token: &str) -> Result<Option<StoredToken<P>>, DatabaseError> {
-        on_engine!(self, store => store.token(token).await)
+    async fn get(&self, token: &str, session: &SessionId) -> Result<Option<StoredToken<P>>, DatabaseError> {
+        on_engine!(self, store => store.token(token, session).await)
     }
-    async fn create(&self, token: NewToken<P>) -> Result<(), DatabaseError> {
+    async fn create(&self, token: NewToken<P>) -> Result<bool, DatabaseError> {
         finished!(self, store => store.create_token(token))
     }
     async fn delete(&self, token: &str) -> Result<(), DatabaseError> {
@@ -158,6 +170,21 @@ impl<P: UserProfile> AccessTokenDatabase<P> for SqlStore<P> {
     }
     async fn delete_expired(&self, before: OffsetDateTime, limit: u32) -> Result<u64, DatabaseError> {
         finished!(self, store => store.delete_expired_tokens(before, limit))
+    }
+}
+
+impl<P: UserProfile> RefreshTokenDatabase<P> for SqlStore<P> {
+    async fn create(&self, token: NewRefreshToken<P>) -> Result<bool, DatabaseError> {
+        finished!(self, store => store.create_refresh_token(token))
+    }
+    async fn rotate(
+        &self,
+        token: &TokenHash,
+        successor: Successor,
+        now: OffsetDateTime,
+    ) -> Result<Rotation<P>, DatabaseError> {
+        let token = token.clone();
+        finished!(self, store => store.rotate(&token, successor, now))
     }
 }
 
@@ -205,11 +232,27 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
         E::fetch_one(&self.pool, Arc::clone(sql), self.arguments(values)?).await.map_err(|error| self.classify(error))
     }
 
-    /// Runs one statement that is a transaction of its own; answers how many rows it touched.
-    pub(crate) async fn execute(&self, sql: &Arc<str>, arguments: E::Arguments) -> Result<u64, DatabaseError> {
+    pub(crate) async fn fetch(&self, sql: &Arc<str>, values: Vec<(Kind, Value)>) -> Result<Vec<E::Row>, DatabaseError> {
         let mut connection = self.pool.acquire().await.map_err(|error| self.classify(error))?;
-        let done = E::execute(&mut connection, Arc::clone(sql), arguments).await;
-        done.map(|done| done.rows).map_err(|error| self.classify(error))
+        let rows = E::fetch(&mut connection, Arc::clone(sql), self.arguments(values)?).await;
+        rows.map_err(|error| self.classify(error))
+    }
+
+    /// Runs one statement that is a transaction of its own; answers how many rows it touched.
+    pub(crate) async fn execute(&self, sql: &Arc<str>, values: Vec<(Kind, Value)>) -> Result<u64, DatabaseError> {
+        retried!(self, self.try_execute(sql, values.clone()))
+    }
+
+    async fn try_execute(&self, sql: &Arc<str>, values: Vec<(Kind, Value)>) -> Result<u64, Failure> {
+        let mut connection = self.pool.acquire().await?;
+        Ok(E::execute(&mut connection, Arc::clone(sql), self.arguments(values)?).await?.rows)
+    }
+
+    pub(crate) fn failure(&self, failure: Failure) -> DatabaseError {
+        match failure {
+            Failure::Sql(error) => self.classify(error),
+            Failure::Database(error) => error,
+        }
     }
 
     async fn ping(&self) -> Result<(), DatabaseError> {
@@ -218,6 +261,52 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
             .map(drop)
             .map_err(|error| self.classify(error))
     }
+}
+
+/// How often a transaction that the database gave up for another one is tried.
+pub(crate) const TRIES: usize = 4;
+
+/// Runs a transaction, again if the database gave it up for another one.
+macro_rules! retried {
+    ($self:expr, $attempt:expr) => {{
+        let mut left = $crate::store::TRIES;
+        loop {
+            left -= 1;
+            match $attempt.await {
+                Err($crate::store::Failure::Sql(error)) if left > 0 && $crate::error::may_retry::<E>(&error) => {}
+                other => break other.map_err(|failure| $self.failure(failure)),
+            }
+        }
+    }};
+}
+pub(crate) use retried;
+
+/// Why a transaction failed.
+pub(crate) enum Failure {
+    Sql(sqlx::Error),
+    Database(DatabaseError),
+}
+
+impl From<sqlx::Error> for Failure {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Sql(error)
+    }
+}
+
+impl From<DatabaseError> for Failure {
+    fn from(error: DatabaseError) -> Self {
+        Self::Database(error)
+    }
+}
+
+/// A text as a parameter.
+pub(crate) fn text(text: &str) -> (Kind, Value) {
+    (Kind::Text, Value::Text(text.into()))
+}
+
+/// A number as a parameter.
+pub(crate) fn integer(number: i64) -> (Kind, Value) {
+    (Kind::Integer, Value::Integer(number))
 }
 
 /// How long a caller waits for a connection before it is told to come back.

@@ -1,20 +1,17 @@
 //! Users in SQL.
 
 use axum_users_core::{
-    ColumnValue, Condition, DatabaseError, Email, EmailKey, EndTokens, Kind, Mark, Marked, NewUser, Outcome,
-    PasswordHash, Row, TokenHash, User, UserChange, UserId, UserProfile, Value, ValueError,
+    ColumnValue, Condition, DatabaseError, Email, EmailKey, Kind, NewUser, Outcome, PasswordHash, Row, SessionId, User,
+    UserChange, UserId, UserProfile, Value, ValueError, WithSession,
 };
 use sqlx::Transaction;
 
 use crate::{
     engine::Engine,
-    error::{classify, may_retry},
     names::{OURS, at, counts},
-    store::Store,
+    sessions::state,
+    store::{Failure, Store, integer, retried, text},
 };
-
-/// How often a transaction that the database gave up for another one is tried.
-const TRIES: usize = 4;
 
 impl<P: UserProfile, E: Engine> Store<P, E> {
     pub(crate) async fn get(&self, id: &P::Id) -> Result<Option<User<P>>, DatabaseError> {
@@ -25,20 +22,15 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
     pub(crate) async fn get_for_token(
         &self,
         id: &P::Id,
-        token: &TokenHash,
-    ) -> Result<Option<Marked<P>>, DatabaseError> {
-        let token = (Kind::Text, Value::Text(token.as_str().into()));
-        let row = self.fetch_one(&self.sql.get_for_token, vec![token, self.id(id)]).await?;
-        row.map(|row| Ok((self.user(&row)?, self.mark(&row, self.sql.columns.len())?))).transpose()
+        session: &SessionId,
+    ) -> Result<Option<WithSession<P>>, DatabaseError> {
+        let row = self.fetch_one(&self.sql.get_for_token, vec![text(session.as_str()), self.id(id)]).await?;
+        row.map(|row| Ok((self.user(&row)?, state::<E>(&row, self.sql.columns.len())?))).transpose()
     }
 
     pub(crate) async fn get_by_email(&self, email: &EmailKey) -> Result<Option<User<P>>, DatabaseError> {
         let candidates = email.candidates().map(|it| (Kind::Text, Value::Text(it.into())));
-        let mut connection = self.pool.acquire().await.map_err(|error| self.classify(error))?;
-        let arguments = self.arguments(candidates.into())?;
-        let rows = E::fetch(&mut connection, self.sql.get_by_email.clone(), arguments)
-            .await
-            .map_err(|error| self.classify(error))?;
+        let rows = self.fetch(&self.sql.get_by_email, candidates.into()).await?;
         let mut users = rows.iter().map(|row| self.user(row)).collect::<Result<Vec<_>, _>>()?;
         // The engine may find more than our rule does. Of two rows that another system let in, ours is the normal one.
         users.retain(|user| email.matches(user.email.as_str()));
@@ -47,19 +39,15 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
     }
 
     pub(crate) async fn list(&self, after: Option<&P::Id>, limit: u32) -> Result<Vec<User<P>>, DatabaseError> {
-        let limit = (Kind::Integer, Value::Integer(limit.into()));
-        let (sql, arguments) = match after {
-            None => (&self.sql.list, vec![limit]),
-            Some(after) => (&self.sql.list_after, vec![self.id(after), limit]),
+        let limit = integer(limit.into());
+        let rows = match after {
+            None => self.fetch(&self.sql.list, vec![limit]).await?,
+            Some(after) => self.fetch(&self.sql.list_after, vec![self.id(after), limit]).await?,
         };
-        let mut connection = self.pool.acquire().await.map_err(|error| self.classify(error))?;
-        let rows = E::fetch(&mut connection, sql.clone(), self.arguments(arguments)?)
-            .await
-            .map_err(|error| self.classify(error))?;
         rows.iter().map(|row| self.user(row)).collect()
     }
 
-    pub(crate) async fn create(&self, user: NewUser<P>) -> Result<User<P>, DatabaseError> {
+    pub(crate) async fn create(&self, mut user: NewUser<P>) -> Result<User<P>, DatabaseError> {
         let mut values: Vec<(Kind, Value)> = Vec::with_capacity(at::PROFILE + P::columns().len());
         if !counts::<P>() {
             let id = user.id.as_ref().ok_or_else(|| DatabaseError::Driver("this store does not count ids".into()))?;
@@ -80,7 +68,8 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
             let rows = E::fetch(&mut connection, self.sql.insert.clone(), arguments).await;
             let rows = rows.map_err(|error| self.classify(error))?;
             let row = rows.first().ok_or_else(|| DatabaseError::Driver("no id came back".into()))?;
-            read::<P::Id, E>(row, at::ID)?
+            user.tokens_valid_after = read::<Option<i64>, E>(row, 1)?;
+            read::<P::Id, E>(row, 0)?
         } else {
             let done = E::execute(&mut connection, self.sql.insert.clone(), arguments).await;
             let done = done.map_err(|error| self.classify(error))?;
@@ -94,23 +83,11 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
     }
 
     pub(crate) async fn update(&self, id: &P::Id, change: UserChange<P>) -> Result<Outcome<User<P>>, DatabaseError> {
-        for _ in 1..TRIES {
-            match self.try_update(id, &change).await {
-                Err(Failure::Sql(error)) if may_retry::<E>(&error) => {}
-                other => return other.map_err(|failure| self.failure(failure)),
-            }
-        }
-        self.try_update(id, &change).await.map_err(|failure| self.failure(failure))
+        retried!(self, self.try_update(id, &change))
     }
 
     pub(crate) async fn delete(&self, id: &P::Id, only_if: Vec<Condition>) -> Result<Outcome<()>, DatabaseError> {
-        for _ in 1..TRIES {
-            match self.try_delete(id, &only_if).await {
-                Err(Failure::Sql(error)) if may_retry::<E>(&error) => {}
-                other => return other.map_err(|failure| self.failure(failure)),
-            }
-        }
-        self.try_delete(id, &only_if).await.map_err(|failure| self.failure(failure))
+        retried!(self, self.try_delete(id, &only_if))
     }
 
     async fn try_update(&self, id: &P::Id, change: &UserChange<P>) -> Result<Outcome<User<P>>, Failure> {
@@ -126,36 +103,41 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
             values.push(self.id(id));
             E::execute(&mut transaction, statement.into(), self.arguments(values)?).await?;
         }
-        if let Some(end) = &change.end_tokens {
-            self.end_tokens(&mut transaction, id, end).await?;
-        }
         let rows = E::fetch(&mut transaction, self.sql.get.clone(), self.arguments(vec![self.id(id)])?).await?;
         let Some(row) = rows.first() else { return Ok(Outcome::Missing) };
         let user = self.user(row)?;
+        if let Some(end) = &change.end_tokens {
+            self.end_sessions_in(&mut transaction, id, end, user.tokens_valid_after).await?;
+        }
         transaction.commit().await?;
         Ok(Outcome::Done(user))
     }
 
     async fn try_delete(&self, id: &P::Id, only_if: &[Condition]) -> Result<Outcome<()>, Failure> {
         let mut transaction = E::begin(&self.pool).await?;
-        if let Err(ended) = self.lock_and_check(&mut transaction, id, only_if).await? {
-            return Ok(ended.into_outcome());
+        let user = match self.lock_and_check(&mut transaction, id, only_if).await? {
+            Ok(user) => user,
+            Err(ended) => return Ok(ended.into_outcome()),
+        };
+        if let Some(valid_after) = user.tokens_valid_after.filter(|_| counts::<P>() && E::REUSES_IDS) {
+            let arguments = self.arguments(vec![integer(valid_after)])?;
+            E::execute(&mut transaction, self.sql.remember_valid_after.clone(), arguments).await?;
         }
         // The tables' own cascades do the same, where the application declared them.
-        for sql in [&self.sql.tokens_end, &self.sql.marks_delete_of_user, &self.sql.delete] {
+        for sql in [&self.sql.tokens_end, &self.sql.refresh_end, &self.sql.sessions_end, &self.sql.delete] {
             E::execute(&mut transaction, sql.clone(), self.arguments(vec![self.id(id)])?).await?;
         }
         transaction.commit().await?;
         Ok(Outcome::Done(()))
     }
 
-    /// Locks the user's row and sees whether the conditions hold; `Err` says how the write ends instead.
+    /// Locks the user's row and sees whether the conditions hold: the user, or how the write ends instead.
     async fn lock_and_check(
         &self,
         transaction: &mut Transaction<'static, E>,
         id: &P::Id,
         only_if: &[Condition],
-    ) -> Result<Result<(), Ended>, Failure> {
+    ) -> Result<Result<User<P>, Ended>, Failure> {
         let arguments = self.arguments(vec![self.id(id)])?;
         let rows = E::fetch(transaction, self.sql.get_for_update.clone(), arguments).await?;
         let Some(row) = rows.first() else { return Ok(Err(Ended::Missing)) };
@@ -178,64 +160,12 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
                 return Ok(Err(Ended::Refused(condition.clone())));
             }
         }
-        Ok(Ok(()))
-    }
-
-    async fn end_tokens(
-        &self,
-        transaction: &mut Transaction<'static, E>,
-        id: &P::Id,
-        end: &EndTokens,
-    ) -> Result<(), Failure> {
-        let arguments = self.arguments(vec![self.id(id)])?;
-        E::execute(transaction, self.sql.marks_forget_kept.clone(), arguments).await?;
-        let Some((token, until)) = &end.keep else {
-            let arguments = self.arguments(vec![self.id(id)])?;
-            E::execute(transaction, self.sql.tokens_end.clone(), arguments).await?;
-            return Ok(());
-        };
-        let token = (Kind::Text, Value::Text(token.as_str().into()));
-        let arguments = self.arguments(vec![self.id(id), token])?;
-        E::execute(transaction, self.sql.tokens_end_but.clone(), arguments).await?;
-        let Some((token, _)) = &end.keep else { return Ok(()) };
-        let arguments = self.mark_arguments(id, token, true, *until)?;
-        E::execute(transaction, self.sql.mark_insert.clone(), arguments).await?;
-        Ok(())
-    }
-
-    pub(crate) async fn end_token(&self, id: &P::Id, token: &TokenHash, until: i64) -> Result<(), DatabaseError> {
-        self.execute(&self.sql.mark_insert, self.mark_arguments(id, token, false, until)?).await.map(drop)
-    }
-
-    pub(crate) async fn delete_expired_marks(&self, now: i64, limit: u32) -> Result<u64, DatabaseError> {
-        let arguments = vec![(Kind::Integer, Value::Integer(now)), (Kind::Integer, Value::Integer(limit.into()))];
-        self.execute(&self.sql.marks_delete_expired, self.arguments(arguments)?).await
-    }
-
-    fn mark_arguments(
-        &self,
-        id: &P::Id,
-        token: &TokenHash,
-        kept: bool,
-        until: i64,
-    ) -> Result<E::Arguments, DatabaseError> {
-        self.arguments(vec![
-            (Kind::Text, Value::Text(token.as_str().into())),
-            self.id(id),
-            (Kind::Bool, Value::Bool(kept)),
-            (Kind::Integer, Value::Integer(until)),
-        ])
+        Ok(Ok(user))
     }
 
     /// The id as a parameter.
     pub(crate) fn id(&self, id: &P::Id) -> (Kind, Value) {
         (<P::Id as ColumnValue>::KIND, id.to_value())
-    }
-
-    /// The mark at `index`, which is null when there is none.
-    pub(crate) fn mark(&self, row: &E::Row, index: usize) -> Result<Option<Mark>, DatabaseError> {
-        let kept = read::<Option<bool>, E>(row, index)?;
-        Ok(kept.map(|kept| if kept { Mark::Kept } else { Mark::Ended }))
     }
 
     /// The user at the beginning of a row.
@@ -254,13 +184,6 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
             profile,
         };
         Ok(User::from_new(read::<P::Id, E>(row, at::ID)?, new))
-    }
-
-    fn failure(&self, failure: Failure) -> DatabaseError {
-        match failure {
-            Failure::Sql(error) => classify::<P, E>(error, &self.names),
-            Failure::Database(error) => error,
-        }
     }
 }
 
@@ -310,23 +233,5 @@ impl Ended {
             Self::Missing => Outcome::Missing,
             Self::Refused(condition) => Outcome::Refused(condition),
         }
-    }
-}
-
-/// Why a transaction failed.
-enum Failure {
-    Sql(sqlx::Error),
-    Database(DatabaseError),
-}
-
-impl From<sqlx::Error> for Failure {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Sql(error)
-    }
-}
-
-impl From<DatabaseError> for Failure {
-    fn from(error: DatabaseError) -> Self {
-        Self::Database(error)
     }
 }

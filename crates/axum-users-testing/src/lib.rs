@@ -3,11 +3,12 @@
 //! ```
 //! # #[tokio::main] async fn main() {
 //! use axum_users_core::memory::MemoryStore;
-//! use axum_users_testing::{Sample, access_token_database, user_database};
+//! use axum_users_testing::{Sample, access_token_database, session_database, user_database};
 //!
 //! // Each call of the closure makes an empty store.
 //! user_database::<Sample, _>(async || MemoryStore::new()).await;
 //! access_token_database::<Sample, _>(async || MemoryStore::new()).await;
+//! session_database::<Sample, _>(async || MemoryStore::new()).await;
 //! # }
 //! ```
 //!
@@ -16,9 +17,13 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "a suite says by a panic what is not as expected")]
 
 mod sample;
+mod sessions;
+mod strategy;
 mod tokens;
 mod users;
 
 pub use sample::{CountedSample, Sample, SampleProfile, Tier};
+pub use sessions::session_database;
+pub use strategy::strategy;
 pub use tokens::access_token_database;
 pub use users::{races, user_database};

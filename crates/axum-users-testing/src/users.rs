@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use axum_users_core::{
-    Condition, Conflict, DatabaseError, Email, EmailKey, EndTokens, Mark, NewUser, Outcome, PasswordHash, TokenHash,
-    User, UserChange, UserDatabase, UserId,
+    Condition, Conflict, DatabaseError, Email, EmailKey, EndTokens, NewUser, Outcome, PasswordHash, SessionId, User,
+    UserChange, UserDatabase, UserId,
 };
 
 use crate::SampleProfile;
@@ -22,7 +22,6 @@ pub async fn user_database<P: SampleProfile, D: UserDatabase<P>>(make: impl Asyn
     conditions(make().await).await;
     last_superuser(make().await).await;
     ending_tokens(make().await).await;
-    marks(make().await).await;
     deletion(make().await).await;
     listing(make().await).await;
 }
@@ -58,7 +57,7 @@ fn same<P: SampleProfile>(a: &User<P>, b: &User<P>) {
     assert_eq!(a.profile, b.profile);
 }
 
-async fn stored<P: SampleProfile>(db: &impl UserDatabase<P>, number: usize) -> User<P> {
+pub(crate) async fn stored<P: SampleProfile>(db: &impl UserDatabase<P>, number: usize) -> User<P> {
     db.create(new_user(number)).await.expect("a user is created")
 }
 
@@ -66,7 +65,7 @@ async fn fresh<P: SampleProfile>(db: &impl UserDatabase<P>, id: &P::Id) -> User<
     db.get(id).await.expect("an answer").expect("the user is there")
 }
 
-fn done<T>(outcome: Result<Outcome<T>, DatabaseError>) -> T {
+pub(crate) fn done<T>(outcome: Result<Outcome<T>, DatabaseError>) -> T {
     match outcome.expect("an answer") {
         Outcome::Done(it) => it,
         Outcome::Refused(condition) => panic!("refused: {condition:?}"),
@@ -245,58 +244,19 @@ async fn last_superuser<P: SampleProfile>(db: impl UserDatabase<P>) {
     done(db.delete(&chief.id, remains()).await);
 }
 
-fn end(now: i64, keep: Option<(TokenHash, i64)>) -> Option<EndTokens> {
-    Some(EndTokens { now, keep })
-}
-
 async fn ending_tokens<P: SampleProfile>(db: impl UserDatabase<P>) {
     let user = stored(&db, 1).await;
-    let change = |now, keep| UserChange { end_tokens: end(now, keep), ..UserChange::default() };
-    assert_eq!(done(db.update(&user.id, change(1000, None)).await).tokens_valid_after, Some(1001));
-    assert_eq!(done(db.update(&user.id, change(1000, None)).await).tokens_valid_after, Some(1002), "within one second");
-    assert_eq!(done(db.update(&user.id, change(500, None)).await).tokens_valid_after, Some(1003), "never back");
-    let kept = TokenHash::of("kept");
-    let changed = done(db.update(&user.id, change(2000, Some((kept.clone(), 9000)))).await);
-    assert_eq!(changed.tokens_valid_after, Some(2001));
-    let mark = |token: TokenHash| {
-        let (db, id) = (&db, &user.id);
-        async move { db.get_for_token(id, &token).await.expect("an answer").expect("the user").1 }
-    };
-    assert_eq!(mark(kept.clone()).await, Some(Mark::Kept));
-    assert_eq!(mark(TokenHash::of("other")).await, None);
-    done(db.update(&user.id, change(3000, None)).await);
-    assert_eq!(mark(kept).await, None, "ending all removes the kept ones");
-}
-
-async fn marks<P: SampleProfile>(db: impl UserDatabase<P>) {
-    let (user, other) = (stored(&db, 1).await, stored(&db, 2).await);
-    let (a, b) = (TokenHash::of("a"), TokenHash::of("b"));
-    db.end_token(&user.id, &a, 100).await.expect("marked");
-    db.end_token(&user.id, &a, 100).await.expect("twice is no error");
-    db.end_token(&other.id, &b, 200).await.expect("marked");
-    let of = async |user: &User<P>, token: &TokenHash| {
-        let (found, mark) = db.get_for_token(&user.id, token).await.expect("an answer").expect("the user");
-        same(&found, user);
-        mark
-    };
-    assert_eq!(of(&user, &a).await, Some(Mark::Ended));
-    assert_eq!(of(&other, &b).await, Some(Mark::Ended));
-    assert_eq!(of(&user, &TokenHash::of("c")).await, None);
-    // Ended stays ended, whatever is kept later.
-    let change = UserChange { end_tokens: end(50, Some((a.clone(), 100))), ..UserChange::default() };
-    let user = done(db.update(&user.id, change).await);
-    assert_eq!(of(&user, &a).await, Some(Mark::Ended));
-    assert_eq!(db.delete_expired_marks(150, 10).await.expect("cleaned"), 1);
-    assert_eq!(of(&user, &a).await, None);
-    assert_eq!(of(&other, &b).await, Some(Mark::Ended));
+    let change = |now| UserChange { end_tokens: Some(EndTokens { now, keep: None }), ..UserChange::default() };
+    assert_eq!(done(db.update(&user.id, change(1000)).await).tokens_valid_after, Some(1001));
+    assert_eq!(done(db.update(&user.id, change(1000)).await).tokens_valid_after, Some(1002), "within one second");
+    assert_eq!(done(db.update(&user.id, change(500)).await).tokens_valid_after, Some(1003), "never back");
 }
 
 async fn deletion<P: SampleProfile>(db: impl UserDatabase<P>) {
     let (user, other) = (stored(&db, 1).await, stored(&db, 2).await);
-    db.end_token(&user.id, &TokenHash::of("a"), 100).await.expect("marked");
     done(db.delete(&user.id, Vec::new()).await);
     assert!(db.get(&user.id).await.expect("an answer").is_none());
-    assert!(db.get_for_token(&user.id, &TokenHash::of("a")).await.expect("an answer").is_none());
+    assert!(db.get_for_token(&user.id, &SessionId::generate()).await.expect("an answer").is_none());
     same(&fresh(&db, &other.id).await, &other);
     stored(&db, 1).await; // the address is free again
 }

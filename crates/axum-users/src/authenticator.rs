@@ -1,9 +1,9 @@
 //! Who is calling: the enabled backends in order, the first token that yields a user wins.
 
-use http::{HeaderMap, request::Parts};
+use http::request::Parts;
 
 use crate::{Acting, Error, Guard, Secret, Strategy, UserProfile, Users, backend::AuthBackend};
-use axum_users_core::TokenOwner;
+use axum_users_core::{RequestInfo, TokenOwner};
 
 /// A token that counts, its owner, and the backend that accepted it.
 pub(crate) struct Session<P: UserProfile> {
@@ -20,12 +20,12 @@ impl<P: UserProfile> Clone for Session<P> {
 
 impl<P: UserProfile> Session<P> {
     /// This session as the one that asks for a change.
-    pub(crate) fn acting(&self) -> Acting<P> {
+    pub(crate) fn acting(&self, request: Option<&RequestInfo>) -> Acting<P> {
         Acting {
             user_id: self.owner.user.id.clone(),
-            token: self.owner.token_hash.clone(),
+            session: self.owner.session(self.backend.name(), request),
+            stored_token: self.owner.stored_token.clone(),
             tokens_valid_after: self.owner.user.tokens_valid_after,
-            expires_at: self.owner.expires_at,
             authenticated_at: self.owner.authenticated_at,
         }
     }
@@ -51,7 +51,7 @@ impl<P: UserProfile> Users<P> {
             return Ok(found.session.clone());
         }
         let backends = self.backends().iter().zip(&enabled).filter(|(_, enabled)| **enabled).map(|(it, _)| it);
-        let session = self.first_session(backends, &parts.headers).await?;
+        let session = self.first_session(backends, parts).await?;
         parts.extensions.insert(Found { enabled, session: session.clone() });
         Ok(session)
     }
@@ -60,11 +60,13 @@ impl<P: UserProfile> Users<P> {
     pub(crate) async fn first_session<'a>(
         &self,
         backends: impl Iterator<Item = &'a AuthBackend<P>>,
-        headers: &HeaderMap,
+        parts: &Parts,
     ) -> Result<Option<Session<P>>, Error> {
         for backend in backends {
-            let Some(token) = backend.transport().read_token(headers) else { continue };
+            let Some(token) = backend.transport().read_token(&parts.headers) else { continue };
             if let Some(owner) = backend.strategy().read_token(token.expose(), self.manager()).await? {
+                let session = || owner.session(backend.name(), Some(&self.request_info(parts)));
+                self.manager().session_seen(&owner, session);
                 return Ok(Some(Session { owner, token, backend: backend.clone() }));
             }
         }

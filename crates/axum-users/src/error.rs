@@ -50,9 +50,14 @@ error_codes! {
     UpdateUserInvalidPassword = "UPDATE_USER_INVALID_PASSWORD",
     /// A unique column of the application's own is taken; comes with the field.
     UpdateUserValueAlreadyExists = "UPDATE_USER_VALUE_ALREADY_EXISTS",
+    /// The refresh token counts for nothing (any more); `error` is `invalid_grant` (RFC 6749 section 5.2).
+    RefreshBadToken = "REFRESH_BAD_TOKEN",
     /// Nobody could manage users any more.
     LastSuperuser = "LAST_SUPERUSER",
 }
+
+/// The `detail` of a 403 for a session that is too old for what it asks: log in again.
+pub const FRESH_LOGIN_REQUIRED: &str = "FRESH_LOGIN_REQUIRED";
 
 /// An answer that is not a success.
 #[derive(Debug)]
@@ -61,6 +66,10 @@ pub(crate) enum ApiError {
     Code(ErrorCode),
     /// 400 `{"detail": {"code": …, "<name>": …}}`.
     Explained(ErrorCode, &'static str, Value),
+    /// 400 `{"error": "<error>", "detail": "<code or text>"}` (RFC 6749 section 5.2).
+    OAuth(&'static str, &'static str),
+    /// 403 `{"detail": "FRESH_LOGIN_REQUIRED"}`: the user has to prove again who they are.
+    NotFresh,
     /// 422 with its items.
     Unprocessable(Vec<Issue>),
     /// 400 `{"detail": "<text>"}`: the body cannot be read at all.
@@ -91,6 +100,7 @@ impl From<Error> for ApiError {
         match error {
             Error::BadCredentials => Self::Code(ErrorCode::LoginBadCredentials),
             Error::UserNotVerified => Self::Code(ErrorCode::LoginUserNotVerified),
+            Error::InvalidRefreshToken => Self::OAuth("invalid_grant", ErrorCode::RefreshBadToken.as_str()),
             Error::LastSuperuser => Self::Code(ErrorCode::LastSuperuser),
             Error::UserNotExists => Self::NotFound,
             Error::SessionEnded => Self::Denied(Denied::UNAUTHORIZED),
@@ -120,6 +130,10 @@ impl IntoResponse for ApiError {
             Self::Explained(code, name, value) => {
                 respond::detail(StatusCode::BAD_REQUEST, json!({ "code": code.as_str(), name: value }))
             }
+            Self::OAuth(error, detail) => {
+                respond::json(StatusCode::BAD_REQUEST, &json!({ "error": error, "detail": detail }))
+            }
+            Self::NotFresh => respond::detail(StatusCode::FORBIDDEN, FRESH_LOGIN_REQUIRED),
             Self::Unprocessable(issues) => respond::detail(StatusCode::UNPROCESSABLE_ENTITY, issues),
             Self::BadBody(text) => respond::detail(StatusCode::BAD_REQUEST, text),
             Self::TooLarge => {

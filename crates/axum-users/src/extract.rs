@@ -8,7 +8,9 @@ use axum::{
 };
 use http::{Method, request::Parts};
 
-use crate::{Active, Denied, Guard, Secret, User, UserProfile, Users, authenticator::Session, error::ApiError, origin};
+use crate::{
+    Active, Denied, Guard, Secret, SessionId, User, UserProfile, Users, authenticator::Session, error::ApiError, origin,
+};
 
 /// The user who is calling, if the guard `G` lets them pass; else 401 or 403. In an `Option`, `None` instead.
 ///
@@ -57,10 +59,16 @@ impl<P: UserProfile, G> CurrentUser<P, G> {
         self.session.owner.expires_at
     }
 
+    /// The session that the token belongs to.
+    #[must_use]
+    pub fn session_id(&self) -> &SessionId {
+        &self.session.owner.session
+    }
+
     /// This session as the one that asks for a change, for [`UserManager::update`](crate::UserManager::update).
     #[must_use]
     pub fn acting(&self) -> crate::Acting<P> {
-        self.session.acting()
+        self.session.acting(None)
     }
 
     pub(crate) fn session(&self) -> &Session<P> {

@@ -117,6 +117,14 @@ impl Form {
         }
     }
 
+    /// A field's text, if it is there and not empty.
+    pub(crate) fn text(&mut self, name: &str) -> Option<String> {
+        match self.take(name) {
+            Some(Field::Text(text)) if !text.is_empty() => Some(text),
+            _ => None,
+        }
+    }
+
     /// A field that may be absent or empty, else has to match.
     pub(crate) fn optional_matching(&mut self, name: &'static str, pattern: &str, matches: impl Fn(&str) -> bool) {
         match self.take(name) {

@@ -81,10 +81,10 @@ pub use axum_users_sql::{SchemaError, SqlStore, SqlStoreBuilder};
 
 pub use axum_users_macros::{ColumnValue, UserProfile};
 pub use backend::AuthBackend;
-pub use error::ErrorCode;
+pub use error::{ErrorCode, FRESH_LOGIN_REQUIRED};
 pub use extract::{CurrentUser, PresentedToken};
 pub use guard::{Active, Anyone, Denied, Guard, Superuser, Verified};
 pub use routes::client_address;
-pub use schemas::UserRead;
-pub use transport::{BearerTransport, CookieTransport, SameSite, Transport};
+pub use schemas::{SessionRead, UserRead};
+pub use transport::{BearerTransport, CookieTransport, LoginTokens, SameSite, Transport};
 pub use users::{ConfigError, Users, UsersBuilder};

@@ -1,7 +1,8 @@
 //! What requests and answers look like: the five fields of every user and the application's own.
 
-use axum_users_core::{Body, Email, Fields, FromBody, ProfileRead, UserCreate, UserUpdate};
+use axum_users_core::{Body, Email, Fields, FromBody, ProfileRead, SessionId, StoredSession, UserCreate, UserUpdate};
 use serde::{Serialize, Serializer, ser::SerializeMap};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::{User, UserProfile, error::ApiError, input::JsonBody};
 
@@ -47,6 +48,44 @@ impl<P: UserProfile> Serialize for UserRead<P> {
         map.serialize_entry("is_verified", &self.is_verified)?;
         self.profile.serialize_members(&mut map)?;
         map.end()
+    }
+}
+
+/// A session as an answer shows it. Times are RFC 3339 in UTC.
+#[derive(Debug, Serialize)]
+#[non_exhaustive]
+pub struct SessionRead {
+    /// What `DELETE /users/me/sessions/{session}` calls it.
+    pub id: String,
+    /// The name of the backend that the user logged in by.
+    pub backend: String,
+    /// When the user logged in.
+    pub created_at: Option<String>,
+    /// When it was last used, give or take a minute.
+    pub last_seen_at: Option<String>,
+    /// When it ends by itself; `null`: never.
+    pub expires_at: Option<String>,
+    /// From where the user logged in.
+    pub address: Option<String>,
+    /// With what the user logged in.
+    pub user_agent: Option<String>,
+    /// Whether it is the one that asks.
+    pub current: bool,
+}
+
+impl SessionRead {
+    pub(crate) fn new(session: StoredSession, current: Option<&SessionId>) -> Self {
+        let time = |seconds| OffsetDateTime::from_unix_timestamp(seconds).ok()?.format(&Rfc3339).ok();
+        Self {
+            current: Some(&session.id) == current,
+            id: session.id.to_string(),
+            backend: session.backend,
+            created_at: time(session.state.created_at),
+            last_seen_at: time(session.state.seen_at),
+            expires_at: time(session.valid_until),
+            address: session.address,
+            user_agent: session.user_agent,
+        }
     }
 }
 

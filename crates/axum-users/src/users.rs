@@ -194,7 +194,7 @@ impl<P: UserProfile> UsersBuilder<P> {
         }
         let mut identifiers = Vec::new();
         for backend in &self.backends {
-            backend.transport().checked()?;
+            backend.checked()?;
             let identifier = identifier(backend.name());
             if identifier.is_empty() {
                 return Err(ConfigError::new(format!("a backend's name needs a letter: {:?}", backend.name())));

@@ -29,6 +29,10 @@ mod openapi;
 mod people;
 #[path = "http/races.rs"]
 mod races;
+#[path = "http/refresh.rs"]
+mod refresh;
+#[path = "http/session_list.rs"]
+mod session_list;
 #[path = "http/sessions.rs"]
 mod sessions;
 #[path = "http/transports.rs"]

@@ -1,5 +1,7 @@
 //! Who is calling, by password.
 
+use std::time::Duration;
+
 use time::OffsetDateTime;
 
 use super::UserManager;
@@ -10,15 +12,22 @@ use crate::{
     password::{PasswordHash, Verification},
     profile::UserProfile,
     secret::Secret,
-    session::issued_at,
+    session::{NewSession, SessionId, issued_at},
     user::User,
 };
 
-/// Proof that a user may have a token: the user, and when its row was read.
+/// Proof that a user may have a token: the user, when its row was read, and the session that the token will belong to.
 #[derive(Debug)]
 pub struct Authenticated<P: UserProfile> {
     user: User<P>,
     read_at: OffsetDateTime,
+    session: SessionId,
+    /// Whether the session is there already.
+    continues: bool,
+    /// The session lives so long at least (Unix seconds).
+    session_until: i64,
+    backend: String,
+    request: Option<RequestInfo>,
 }
 
 impl<P: UserProfile> Authenticated<P> {
@@ -30,7 +39,67 @@ impl<P: UserProfile> Authenticated<P> {
     /// Whoever gets the token that is written for it is this user.
     #[must_use]
     pub fn danger_without_password(user: User<P>, read_at: OffsetDateTime) -> Self {
-        Self { user, read_at }
+        Self {
+            user,
+            read_at,
+            session: SessionId::generate(),
+            continues: false,
+            session_until: 0,
+            backend: String::new(),
+            request: None,
+        }
+    }
+
+    /// By which backend, and from where: what the list of sessions tells.
+    #[must_use]
+    pub fn through(mut self, backend: &str, request: Option<&RequestInfo>) -> Self {
+        self.backend = backend.into();
+        self.request = request.cloned();
+        self
+    }
+
+    /// For another token of a session that is there already, and is over at `valid_until` (Unix seconds).
+    #[must_use]
+    pub fn continuing(mut self, session: SessionId, valid_until: i64) -> Self {
+        self.session = session;
+        self.continues = true;
+        self.session_until = valid_until;
+        self
+    }
+
+    /// Keeps the session on record until then (Unix seconds), though its first token expires before.
+    #[must_use]
+    pub fn session_until(mut self, valid_until: i64) -> Self {
+        self.session_until = valid_until;
+        self
+    }
+
+    /// The session that the token will belong to.
+    #[must_use]
+    pub fn session_id(&self) -> &SessionId {
+        &self.session
+    }
+
+    /// Whether the session is there already.
+    #[must_use]
+    pub fn continues(&self) -> bool {
+        self.continues
+    }
+
+    /// When a token of this lifetime expires (Unix seconds; `None`: never); not after the session that it continues.
+    #[must_use]
+    pub fn expires_at(&self, lifetime: Option<Duration>) -> Option<i64> {
+        let issued = self.issued_at().unix_timestamp();
+        let own = lifetime.map(|it| issued.saturating_add(i64::try_from(it.as_secs()).unwrap_or(i64::MAX)));
+        if self.continues { Some(own.map_or(self.session_until, |own| own.min(self.session_until))) } else { own }
+    }
+
+    /// What to store of the session, for a token that expires at `expires_at` (Unix seconds; `None`: never).
+    #[must_use]
+    pub fn session(&self, expires_at: Option<i64>) -> NewSession {
+        let until = expires_at.unwrap_or(i64::MAX).max(self.session_until);
+        let created_at = self.issued_at().unix_timestamp();
+        NewSession::of(self.session.clone(), &self.backend, created_at, until, self.request.as_ref())
     }
 
     /// Who it is.
@@ -72,7 +141,7 @@ impl<P: UserProfile> UserManager<P> {
         if let Some(hash) = upgraded {
             self.upgrade_hash(&mut user, hash).await;
         }
-        Ok(Some(Authenticated { user, read_at }))
+        Ok(Some(Authenticated::danger_without_password(user, read_at)))
     }
 
     /// The proof that a login route needs: right credentials, active, verified where that is asked for, no veto.

@@ -2,13 +2,14 @@
 
 mod builder;
 mod login;
+mod sessions;
 mod update;
 
 use std::sync::Arc;
 
 use crate::{
     clock::Clock,
-    database::{Condition, Conflict, DatabaseError, Marked, Outcome},
+    database::{Condition, Conflict, DatabaseError, Outcome, WithSession},
     email::EmailKey,
     erased::{DynUserDatabase, DynUserHooks},
     error::Error,
@@ -17,11 +18,12 @@ use crate::{
     password::{PasswordPolicy, PasswordPool, ValidatedPassword},
     profile::UserProfile,
     secret::Secret,
-    session::{TokenHash, next_valid_after},
+    session::{SessionId, next_valid_after},
     user::{Fields, NewUser, User, UserCreate},
 };
 pub use builder::UserManagerBuilder;
 pub use login::Authenticated;
+pub use sessions::FRESH;
 pub use update::Acting;
 
 /// Registers, authenticates, changes and removes users; for requests and for programs alike. A cheap handle.
@@ -63,12 +65,12 @@ impl<P: UserProfile> UserManager<P> {
         Ok(self.0.database.get(id).await?)
     }
 
-    /// The user with this id and the mark on this token; what a strategy asks.
+    /// The user with this id and what is stored of this session of theirs; what a strategy asks.
     ///
     /// # Errors
     /// [`Error::Database`].
-    pub async fn get_for_token(&self, id: &P::Id, token: &TokenHash) -> Result<Option<Marked<P>>, Error> {
-        Ok(self.0.database.get_for_token(id, token).await?)
+    pub async fn get_for_token(&self, id: &P::Id, session: &SessionId) -> Result<Option<WithSession<P>>, Error> {
+        Ok(self.0.database.get_for_token(id, session).await?)
     }
 
     /// The user of this mailbox; any text may be asked for.
@@ -150,22 +152,6 @@ impl<P: UserProfile> UserManager<P> {
         tracing::info!(target: "axum_users::audit", event = "delete", user = %user.id, "user deleted");
         self.0.hooks.on_after_delete(user, request).await;
         Ok(())
-    }
-
-    /// Ends one token of a user until `until` (Unix seconds); for strategies whose tokens are not stored.
-    ///
-    /// # Errors
-    /// [`Error::Database`].
-    pub async fn end_token(&self, user: &User<P>, token: &TokenHash, until: i64) -> Result<(), Error> {
-        Ok(self.0.database.end_token(&user.id, token, until).await?)
-    }
-
-    /// Removes marks of tokens that expired anyway, at most `limit`; answers how many.
-    ///
-    /// # Errors
-    /// [`Error::Database`].
-    pub async fn delete_expired_marks(&self, limit: u32) -> Result<u64, Error> {
-        Ok(self.0.database.delete_expired_marks(self.0.clock.unix(), limit).await?)
     }
 
     /// Answers when the store is reachable.

@@ -7,7 +7,8 @@ use crate::{
     error::Error,
     hooks::RequestInfo,
     profile::UserProfile,
-    session::{EndTokens, Mark, TokenHash},
+    secret::Secret,
+    session::{EndTokens, KeptSession, NewSession, admits},
     user::{Fields, User, UserUpdate},
 };
 
@@ -16,14 +17,21 @@ use crate::{
 pub struct Acting<P: UserProfile> {
     /// Who is acting.
     pub user_id: P::Id,
-    /// With which token.
-    pub token: TokenHash,
+    /// With which session.
+    pub session: NewSession,
+    /// What its token is stored as, where it is stored.
+    pub stored_token: Option<Secret>,
     /// The user's `tokens_valid_after` when that token was accepted: another one tells that tokens were ended since.
     pub tokens_valid_after: Option<i64>,
-    /// When that token expires (Unix seconds); `None`: never.
-    pub expires_at: Option<i64>,
     /// When its user proved who they are (Unix seconds); `None` when the token does not tell.
     pub authenticated_at: Option<i64>,
+}
+
+impl<P: UserProfile> Acting<P> {
+    /// This session as the one that lives on.
+    pub(crate) fn kept(&self) -> KeptSession {
+        KeptSession { session: self.session.clone(), stored_token: self.stored_token.clone() }
+    }
 }
 
 impl<P: UserProfile> UserManager<P> {
@@ -80,8 +88,11 @@ impl<P: UserProfile> UserManager<P> {
                 (Ok(Outcome::Missing), _) => return Err(Error::UserNotExists),
                 (Ok(Outcome::Refused(Condition::TokensValidAfterIs(_))), Some(acting)) => {
                     // Its own change in another request may be what ended the others; each turn is one such change.
-                    match self.get_for_token(&user.id, &acting.token).await? {
-                        Some((now, Some(Mark::Kept))) if tokens_valid_after != Some(now.tokens_valid_after) => {
+                    match self.get_for_token(&user.id, &acting.session.id).await? {
+                        Some((now, session))
+                            if tokens_valid_after != Some(now.tokens_valid_after)
+                                && admits(None, now.tokens_valid_after, session.as_ref()) =>
+                        {
                             tokens_valid_after = Some(now.tokens_valid_after);
                         }
                         Some(_) => return Err(Error::SessionEnded),
@@ -115,9 +126,7 @@ impl<P: UserProfile> UserManager<P> {
             let password = self.validate_password(password, user.email.as_str(), Some(user)).await?;
             change.hashed_password = Some(self.0.passwords.hash(password).await?);
             if !self.0.keep_sessions_on_password_change {
-                let keep = acting
-                    .filter(|acting| acting.user_id == user.id)
-                    .map(|acting| (acting.token.clone(), acting.expires_at.unwrap_or(i64::MAX)));
+                let keep = acting.filter(|acting| acting.user_id == user.id).map(Acting::kept);
                 change.end_tokens = Some(EndTokens { now: self.0.clock.unix(), keep });
             }
         }

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use time::OffsetDateTime;
 
-use super::{Strategy, TokenOwner};
+use super::{IssuedToken, Strategy, TokenOwner};
 use crate::{
     clock::Clock,
     database::{AccessTokenDatabase, NewToken},
@@ -14,20 +14,21 @@ use crate::{
     profile::UserProfile,
     random,
     secret::Secret,
-    session::{TokenHash, admits},
+    session::{SessionId, TokenHash, admits, is_idle},
 };
 
 /// Tokens of 256 bits in the table `accesstoken`, stored as their SHA-256.
 pub struct DatabaseStrategy<P: UserProfile> {
     tokens: Arc<dyn DynAccessTokenDatabase<P>>,
     lifetime: Option<Duration>,
+    idle_lifetime: Option<Duration>,
     shared: bool,
 }
 
 impl<P: UserProfile> DatabaseStrategy<P> {
-    /// Tokens that live for `lifetime` (whole seconds) after login; there is no sliding expiry.
+    /// Tokens that live for `lifetime` (whole seconds) after login, however often they are used.
     pub fn new(tokens: impl AccessTokenDatabase<P>, lifetime: Duration) -> Self {
-        Self { tokens: Arc::new(tokens), lifetime: Some(lifetime), shared: false }
+        Self { tokens: Arc::new(tokens), lifetime: Some(lifetime), idle_lifetime: None, shared: false }
     }
 
     /// Tokens that never expire.
@@ -35,7 +36,14 @@ impl<P: UserProfile> DatabaseStrategy<P> {
     /// # Security
     /// A token that leaks works until its user logs out, changes the password or is deleted (ASVS 7.3.2 asks for an end).
     pub fn danger_without_lifetime(tokens: impl AccessTokenDatabase<P>) -> Self {
-        Self { tokens: Arc::new(tokens), lifetime: None, shared: false }
+        Self { tokens: Arc::new(tokens), lifetime: None, idle_lifetime: None, shared: false }
+    }
+
+    /// A session that was not used for so long ends, give or take a minute (ASVS 7.3.1). Default: it does not.
+    #[must_use]
+    pub fn idle_lifetime(mut self, idle: Duration) -> Self {
+        self.idle_lifetime = Some(idle);
+        self
     }
 
     /// FastAPI Users works on the same table: its tokens are read, and ours are written so that it can read them.
@@ -72,29 +80,41 @@ impl<P: UserProfile> DatabaseStrategy<P> {
 
 impl<P: UserProfile> Strategy<P> for DatabaseStrategy<P> {
     async fn read_token(&self, token: &str, users: &UserManager<P>) -> Result<Option<TokenOwner<P>>, Error> {
+        let own_session = SessionId::of(&TokenHash::of(token));
         for stored in self.stored_forms(token) {
-            let Some(row) = self.tokens.get(&stored).await? else { continue };
-            let expires = self.lifetime.and_then(|lifetime| row.created_at.checked_add(lifetime.try_into().ok()?));
-            let alive = self.lifetime.is_none() || expires.is_some_and(|at| at >= users.clock().now());
+            let Some(row) = self.tokens.get(&stored, &own_session).await? else { continue };
+            let now = users.clock().now();
             let issued = row.created_at.unix_timestamp();
-            let counts = admits(Some(issued), row.user.tokens_valid_after, row.mark);
+            let expires = self.lifetime.and_then(|lifetime| row.created_at.checked_add(lifetime.try_into().ok()?));
+            let alive = self.lifetime.is_none() || expires.is_some_and(|at| at >= now);
+            let counts = admits(Some(issued), row.user.tokens_valid_after, row.state.as_ref())
+                && !is_idle(Some(issued), row.state.as_ref(), self.idle_lifetime, now.unix_timestamp());
             return Ok((alive && counts).then(|| TokenOwner {
                 user: row.user,
-                token_hash: TokenHash::of(token),
+                session: row.session.unwrap_or(own_session),
+                state: row.state,
+                stored_token: Some(Secret::from(stored)),
                 expires_at: expires.map(OffsetDateTime::unix_timestamp),
-                authenticated_at: Some(issued),
+                authenticated_at: Some(row.state.map_or(issued, |state| state.created_at)),
             }));
         }
         Ok(None)
     }
 
-    async fn write_token(&self, proof: &Authenticated<P>, _users: &UserManager<P>) -> Result<Secret, Error> {
+    async fn write_token(&self, proof: &Authenticated<P>, _users: &UserManager<P>) -> Result<IssuedToken, Error> {
         let token = random::token();
         let stored =
             if self.shared { token.expose().to_owned() } else { TokenHash::of(token.expose()).as_str().to_owned() };
-        let row = NewToken { token: stored, user_id: proof.user().id.clone(), created_at: proof.issued_at() };
-        self.tokens.create(row).await?;
-        Ok(token)
+        let created_at = proof.issued_at();
+        let expires_at = proof.expires_at(self.lifetime);
+        let row = NewToken {
+            token: stored,
+            user_id: proof.user().id.clone(),
+            created_at,
+            session: proof.session(expires_at),
+            continues: proof.continues(),
+        };
+        if self.tokens.create(row).await? { Ok(IssuedToken { token, expires_at }) } else { Err(Error::SessionEnded) }
     }
 
     async fn destroy_token(&self, token: &str, _owner: &TokenOwner<P>, _users: &UserManager<P>) -> Result<(), Error> {
@@ -102,6 +122,10 @@ impl<P: UserProfile> Strategy<P> for DatabaseStrategy<P> {
             self.tokens.delete(&stored).await?;
         }
         Ok(())
+    }
+
+    fn idle_lifetime(&self) -> Option<Duration> {
+        self.idle_lifetime
     }
 }
 

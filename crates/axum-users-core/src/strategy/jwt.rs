@@ -2,24 +2,23 @@
 
 use std::time::Duration;
 
-use super::{Strategy, TokenOwner};
+use super::{IssuedToken, Strategy, TokenOwner};
 use crate::{
     error::Error,
     id::UserId,
     jwt::{Claims, JwtKey, JwtKeys, Validation, WeakSecret, canonical},
     manager::{Authenticated, UserManager},
     profile::UserProfile,
-    random,
     secret::Secret,
-    session::{TokenHash, admits},
+    session::{SessionId, TokenHash, admits, is_idle},
 };
 
 /// The audience of login tokens, unless told otherwise.
 const AUDIENCE: &str = "fastapi-users:auth";
 
-/// Signed tokens (RFC 7519) with `sub`, `aud`, `exp`, `iat` and `jti`.
+/// Signed tokens (RFC 7519) with `sub`, `aud`, `exp`, `iat` and `sid` (the session).
 ///
-/// Nothing is stored for a token that lives: the user is read with the marks of logged-out tokens in one query.
+/// The tokens themselves are not stored. Their sessions are, beside the users, and are read with the user in one query.
 #[derive(Clone, Debug)]
 pub struct JwtStrategy {
     keys: JwtKeys,
@@ -27,6 +26,7 @@ pub struct JwtStrategy {
     issuer: Option<String>,
     lifetime: Option<Duration>,
     accept_without_exp: bool,
+    idle_lifetime: Option<Duration>,
 }
 
 impl JwtStrategy {
@@ -58,6 +58,7 @@ impl JwtStrategy {
             issuer: None,
             lifetime: Some(lifetime),
             accept_without_exp: false,
+            idle_lifetime: None,
         }
     }
 
@@ -96,6 +97,13 @@ impl JwtStrategy {
         self
     }
 
+    /// A session that was not used for so long ends, give or take a minute (ASVS 7.3.1). Default: it does not.
+    #[must_use]
+    pub fn idle_lifetime(mut self, idle: Duration) -> Self {
+        self.idle_lifetime = Some(idle);
+        self
+    }
+
     fn validation(&self) -> Validation {
         let mut validation = Validation::audiences(&self.audience);
         if let Some(issuer) = &self.issuer {
@@ -116,33 +124,43 @@ impl JwtStrategy {
 
 impl<P: UserProfile> Strategy<P> for JwtStrategy {
     async fn read_token(&self, token: &str, users: &UserManager<P>) -> Result<Option<TokenOwner<P>>, Error> {
-        let Ok(claims) = self.keys.decode(token, &self.validation(), users.clock().unix()) else { return Ok(None) };
+        let now = users.clock().unix();
+        let Ok(claims) = self.keys.decode(token, &self.validation(), now) else { return Ok(None) };
         let Some(id) = claims.subject().and_then(P::Id::parse) else { return Ok(None) };
-        let token_hash = TokenHash::of(&canonical(token));
-        let Some((user, mark)) = users.get_for_token(&id, &token_hash).await? else { return Ok(None) };
+        let named = claims.text("sid").and_then(SessionId::parse);
+        let session = named.unwrap_or_else(|| SessionId::of(&TokenHash::of(&canonical(token))));
+        let Some((user, state)) = users.get_for_token(&id, &session).await? else { return Ok(None) };
         let issued = self.issued(&claims);
-        let counts = admits(issued, user.tokens_valid_after, mark);
-        let expires_at = claims.expires_at();
-        Ok(counts.then(|| TokenOwner { user, token_hash, expires_at, authenticated_at: issued }))
+        let counts = admits(issued, user.tokens_valid_after, state.as_ref())
+            && !is_idle(issued, state.as_ref(), self.idle_lifetime, now);
+        Ok(counts.then(|| TokenOwner {
+            user,
+            session,
+            state,
+            stored_token: None,
+            expires_at: claims.expires_at(),
+            authenticated_at: state.map_or(issued, |state| Some(state.created_at)),
+        }))
     }
 
-    async fn write_token(&self, proof: &Authenticated<P>, _users: &UserManager<P>) -> Result<Secret, Error> {
+    async fn write_token(&self, proof: &Authenticated<P>, users: &UserManager<P>) -> Result<IssuedToken, Error> {
         let issued = proof.issued_at().unix_timestamp();
+        let expires_at = proof.expires_at(self.lifetime);
         let mut claims = Claims::new().with("sub", proof.user().id.to_string()).with("aud", self.audience.clone());
-        if let Some(lifetime) = self.lifetime {
-            let seconds = i64::try_from(lifetime.as_secs()).unwrap_or(i64::MAX);
-            claims = claims.with("exp", issued.saturating_add(seconds));
+        if let Some(expires_at) = expires_at {
+            claims = claims.with("exp", expires_at);
         }
-        // Two logins within a second are two sessions: ending one must not end the other.
-        claims = claims.with("iat", issued).with("jti", random::short_token());
+        // The session makes tokens of one second differ: ending one login must not end the other.
+        claims = claims.with("iat", issued).with("sid", proof.session_id().to_string());
         if let Some(issuer) = &self.issuer {
             claims = claims.with("iss", issuer.clone());
         }
         let token = self.keys.encode(&claims).map_err(|error| Error::Internal(error.into()))?;
-        Ok(Secret::from(token))
+        users.open_session(proof.user(), proof.session(expires_at), proof.continues()).await?;
+        Ok(IssuedToken { token: Secret::from(token), expires_at })
     }
 
-    async fn destroy_token(&self, _token: &str, owner: &TokenOwner<P>, users: &UserManager<P>) -> Result<(), Error> {
-        users.end_token(&owner.user, &owner.token_hash, owner.expires_at.unwrap_or(i64::MAX)).await
+    fn idle_lifetime(&self) -> Option<Duration> {
+        self.idle_lifetime
     }
 }

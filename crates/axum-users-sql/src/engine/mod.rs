@@ -26,10 +26,14 @@ pub(crate) trait Engine: Database {
     const CREATED_AT: &'static str;
     /// Text that is compared to the letter, where the default of the engine is laxer.
     const EXACT_TEXT: &'static str = "";
+    /// Text of any language, where the default of the database may not hold it.
+    const WIDE_TEXT: &'static str = "";
     /// Whether `created_at` has whole seconds only.
     const WHOLE_SECONDS: bool = false;
-    /// Whether our side table may refer to the user table: MySQL asks for the same collation too.
-    const MARKS_REFER: bool = true;
+    /// Whether our side tables may refer to the user table: MySQL asks for the same collation too.
+    const SIDE_TABLES_REFER: bool = true;
+    /// Whether a table that somebody else made may give the number of a deleted user out again.
+    const REUSES_IDS: bool = false;
 
     /// An identifier in quotes.
     fn quote(name: &str) -> String;
@@ -44,17 +48,18 @@ pub(crate) trait Engine: Database {
     /// The larger of two expressions.
     fn greatest(a: &str, b: &str) -> String;
 
-    /// Sets a mark; the newest word on a token counts, but ended stays ended. Parameters: token, user, kept, until.
-    fn insert_mark(table: &str) -> String {
-        let p = Self::placeholder;
-        format!(
-            "INSERT INTO {table} (token, user_id, kept, valid_until) VALUES ({}, {}, {}, {}) ON CONFLICT (token) \
-             DO UPDATE SET kept = {table}.kept AND excluded.kept, valid_until = excluded.valid_until",
-            p(1),
-            p(2),
-            p(3),
-            p(4)
-        )
+    /// Ends an `INSERT` that leaves a row with this key as it is.
+    fn or_keep(table: &str, key: &str) -> String {
+        let _ = table;
+        format!(" ON CONFLICT ({key}) DO NOTHING")
+    }
+    /// A flag as a condition that [`flag_index`](Self::flag_index) serves.
+    fn is_set(column: &str) -> String {
+        column.to_owned()
+    }
+    /// An index of the few rows whose flag is set.
+    fn flag_index(table: &str, column: &str, index: &str) -> String {
+        format!("CREATE INDEX {index} ON {table} ({column}) WHERE {column}")
     }
     /// Deletes rows for which a condition with one parameter holds, at most as many as the second parameter says.
     fn delete_some(table: &str, key: &str, condition: &str) -> String {

@@ -18,7 +18,8 @@ impl Engine for MySql {
     const COUNTED_ID: &'static str = "INTEGER NOT NULL AUTO_INCREMENT";
     const CREATED_AT: &'static str = "TIMESTAMP";
     const EXACT_TEXT: &'static str = " CHARACTER SET utf8mb4 COLLATE utf8mb4_bin";
-    const MARKS_REFER: bool = false;
+    const WIDE_TEXT: &'static str = " CHARACTER SET utf8mb4";
+    const SIDE_TABLES_REFER: bool = false;
     const WHOLE_SECONDS: bool = true;
 
     fn quote(name: &str) -> String {
@@ -37,12 +38,14 @@ impl Engine for MySql {
         format!("greatest({a}, {b})")
     }
 
-    fn insert_mark(table: &str) -> String {
-        // Assignments are evaluated from left to right.
-        format!(
-            "INSERT INTO {table} (token, user_id, kept, valid_until) VALUES (?, ?, ?, ?) \
-             ON DUPLICATE KEY UPDATE kept = kept AND VALUES(kept), valid_until = VALUES(valid_until)"
-        )
+    fn or_keep(table: &str, key: &str) -> String {
+        format!(" ON DUPLICATE KEY UPDATE {table}.{key} = {table}.{key}")
+    }
+    fn is_set(column: &str) -> String {
+        format!("{column} = TRUE")
+    }
+    fn flag_index(table: &str, column: &str, index: &str) -> String {
+        format!("CREATE INDEX {index} ON {table} ({column})")
     }
     fn delete_some(table: &str, _key: &str, condition: &str) -> String {
         format!("DELETE FROM {table} WHERE {condition} LIMIT ?")

@@ -30,6 +30,7 @@ impl Engine for Sqlite {
     // Without the word, the number of a deleted user is given out again.
     const COUNTED_ID: &'static str = "INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL";
     const CREATED_AT: &'static str = "TIMESTAMP";
+    const REUSES_IDS: bool = true;
 
     fn quote(name: &str) -> String {
         format!("\"{}\"", name.replace('"', "\"\""))

@@ -83,10 +83,14 @@ async fn a_foreign_database_is_served<P: UserProfile>(engine: Engine, counted: b
     let store = adopt::<P>(&url).await;
     let found = store.get_by_email(&EmailKey::of_typed("KING.arthur@camelot.bt")).await.unwrap().unwrap();
     assert_eq!((&found.id, found.hashed_password.as_str(), found.is_verified), (&id, HASH, true));
-    let token = axum_users_core::AccessTokenDatabase::get(&store, "tb3RjSpU94_kkGpT32LCpLsAjW75-QJ6cHcyaZlQJpE")
-        .await
-        .unwrap()
-        .unwrap();
+    let token = axum_users_core::AccessTokenDatabase::get(
+        &store,
+        "tb3RjSpU94_kkGpT32LCpLsAjW75-QJ6cHcyaZlQJpE",
+        &axum_users_core::SessionId::generate(),
+    )
+    .await
+    .unwrap()
+    .unwrap();
     assert_eq!((token.user.id, token.created_at.unix_timestamp()), (id.clone(), 1_795_469_858));
     // Ours and theirs go on side by side.
     let new = NewUser {

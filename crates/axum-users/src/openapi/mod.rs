@@ -98,7 +98,7 @@ impl<P: UserProfile> Users<P> {
         for backend in self.backends() {
             builder = builder.auth_backend(&format!("/auth/{}", backend.name()), backend);
         }
-        builder.register_router("/auth").users_router("/users").build()
+        builder.register_router("/auth").users_router("/users").sessions_router("/users").build()
     }
 
     /// A document for routers at places of your own; its methods are called as the routers are.
@@ -135,7 +135,14 @@ impl<P: UserProfile> OpenApiBuilder<'_, P> {
         let form = routes::form_name(prefix, backend.name());
         self.schemas.insert(form.clone(), schemas::login_form(&form));
         if backend.transport().openapi_login_success().0 == "200" {
-            self.schemas.insert("BearerResponse".into(), schemas::bearer_response());
+            let refreshable = self.users.backends().iter().any(|backend| backend.refresh_tokens().is_some());
+            let response = if refreshable { schemas::refreshable_response() } else { schemas::bearer_response() };
+            self.schemas.insert("BearerResponse".into(), response);
+        }
+        if backend.refresh_tokens().is_some() {
+            self.paths.extend(routes::refresh(prefix, backend.name(), backend.transport()));
+            self.schemas.insert("RefreshForm".into(), schemas::refresh_form());
+            self.schemas.insert("OAuthError".into(), schemas::oauth_error());
         }
         self
     }
@@ -153,6 +160,13 @@ impl<P: UserProfile> OpenApiBuilder<'_, P> {
         self.schemas.insert("UserRead".into(), schemas::user_read::<P>());
         self.schemas.insert("UserUpdate".into(), schemas::user_update::<P>());
         self.paths.extend(routes::users(prefix, &self.security(), has_unique_columns::<P>()));
+        self
+    }
+
+    /// The routes of [`Users::sessions_router`] below `prefix`.
+    pub fn sessions_router(mut self, prefix: &str) -> Self {
+        self.schemas.insert("SessionRead".into(), schemas::session_read());
+        self.paths.extend(routes::sessions(prefix, &self.security()));
         self
     }
 

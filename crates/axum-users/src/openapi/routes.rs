@@ -35,6 +35,82 @@ pub(super) fn auth(prefix: &str, backend: &str, transport: &dyn Transport, secur
     ])
 }
 
+/// `auth:<backend>.refresh`.
+pub(super) fn refresh(prefix: &str, backend: &str, transport: &dyn Transport) -> Map<String, Value> {
+    let path = format!("{prefix}/refresh");
+    let mut post = operation(&format!("auth:{backend}.refresh"), &path, "post", "auth");
+    set(&mut post, "requestBody", body("application/x-www-form-urlencoded", "RefreshForm"));
+    let (status, success) = transport.openapi_login_success();
+    let example = |error: &str, detail: &str| json!({ "value": { "error": error, "detail": detail } });
+    let examples = json!({
+        "invalid_grant": example("invalid_grant", ErrorCode::RefreshBadToken.as_str()),
+        "invalid_request": example("invalid_request", "refresh_token is missing"),
+    });
+    let content = json!({ "application/json": { "schema": schema("OAuthError"), "examples": examples } });
+    let bad = json!({ "description": "Bad Request", "content": content });
+    set(&mut post, "responses", json!({ status: success, "400": bad }));
+    paths([(path, json!({ "post": post }))])
+}
+
+/// `users:sessions`, `users:end_sessions`, `users:end_session`, and the same of a user.
+pub(super) fn sessions(prefix: &str, security: &Value) -> Map<String, Value> {
+    let of = |path: String, names: [&str; 3], by_id: bool| {
+        let parameter = |name: &str, title: &str| {
+            let schema = json!({ "type": "string", "title": title });
+            json!({ "name": name, "in": "path", "required": true, "schema": schema })
+        };
+        let answer = |success: (&str, Value)| {
+            let (status, success) = success;
+            let mut responses = json!({ status: success, "401": { "description": UNAUTHORIZED } });
+            if by_id {
+                set(&mut responses, "403", json!({ "description": "Not a superuser, or not a fresh login." }));
+                set(&mut responses, "404", json!({ "description": "The user does not exist." }));
+            }
+            responses
+        };
+        let build = |name: &str, path: &str, method: &str, mut parameters: Vec<Value>, responses: Value| {
+            let mut operation = operation(name, path, method, "users");
+            if by_id {
+                parameters.insert(0, parameter("id", "Id"));
+            }
+            if !parameters.is_empty() {
+                set(&mut operation, "parameters", Value::Array(parameters));
+            }
+            set(&mut operation, "responses", responses);
+            set(&mut operation, "security", security.clone());
+            operation
+        };
+        let [list, end_all, end] = names;
+        let listed = json!({ "type": "array", "items": schema("SessionRead") });
+        let gone = || answer(("204", json!({ "description": "Successful Response" })));
+        let not_fresh = json!({ "description": "Not a fresh login: `FRESH_LOGIN_REQUIRED`." });
+        let mut all_gone = gone();
+        let mut one_gone = gone();
+        if !by_id {
+            set(&mut all_gone, "403", not_fresh.clone());
+            set(&mut one_gone, "403", not_fresh);
+        }
+        set(&mut one_gone, "404", json!({ "description": "There is no such session." }));
+        let keep = json!({
+            "name": "keep_current", "in": "query", "required": false,
+            "schema": { "type": "boolean", "default": false, "title": "Keep Current" },
+        });
+        let one = format!("{path}/{{session}}");
+        let keeps = if by_id { Vec::new() } else { vec![keep] };
+        let many = json!({
+            "get": build(list, &path, "get", Vec::new(), answer(("200", successful(listed)))),
+            "delete": build(end_all, &path, "delete", keeps, all_gone),
+        });
+        let single = build(end, &one, "delete", vec![parameter("session", "Session")], one_gone);
+        [(path, many), (one, json!({ "delete": single }))]
+    };
+    let mine = ["users:sessions", "users:end_sessions", "users:end_session"];
+    let theirs = ["users:user_sessions", "users:end_user_sessions", "users:end_user_session"];
+    let mut all = paths(of(format!("{prefix}/me/sessions"), mine, false));
+    all.extend(of(format!("{prefix}/{{id}}/sessions"), theirs, true));
+    all
+}
+
 /// The name of the schema of a backend's login form.
 pub(super) fn form_name(prefix: &str, backend: &str) -> String {
     format!("Body_{}", operation_id(&format!("auth:{backend}.login"), &format!("{prefix}/login"), "post"))

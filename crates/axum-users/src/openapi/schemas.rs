@@ -42,6 +42,51 @@ pub(super) fn bearer_response() -> Value {
     object("BearerResponse", properties.into(), &members)
 }
 
+/// What a login answers where there are refresh tokens.
+pub(super) fn refreshable_response() -> Value {
+    let text = || json!({ "type": "string" });
+    let properties = [
+        ("access_token", text()),
+        ("token_type", text()),
+        ("refresh_token", text()),
+        ("expires_in", json!({ "type": "integer" })),
+    ];
+    let properties = properties.map(|(name, schema)| (name.to_owned(), titled(name, schema, None)));
+    object("BearerResponse", properties.into(), &["access_token", "token_type"])
+}
+
+pub(super) fn refresh_form() -> Value {
+    let properties = [
+        ("grant_type", json!({ "type": "string", "pattern": "^refresh_token$" })),
+        ("refresh_token", json!({ "type": "string", "format": "password" })),
+    ];
+    let properties = properties.map(|(name, schema)| (name.to_owned(), titled(name, schema, None)));
+    object("RefreshForm", properties.into(), &["grant_type", "refresh_token"])
+}
+
+/// RFC 6749 section 5.2.
+pub(super) fn oauth_error() -> Value {
+    let properties = ["error", "detail"].map(|name| (name.to_owned(), titled(name, json!({ "type": "string" }), None)));
+    object("OAuthError", properties.into(), &["error"])
+}
+
+pub(super) fn session_read() -> Value {
+    let time = || json!({ "anyOf": [{ "type": "string", "format": "date-time" }, { "type": "null" }] });
+    let properties = [
+        ("id", json!({ "type": "string" })),
+        ("backend", json!({ "type": "string" })),
+        ("created_at", time()),
+        ("last_seen_at", time()),
+        ("expires_at", time()),
+        ("address", Option::<String>::schema()),
+        ("user_agent", Option::<String>::schema()),
+        ("current", json!({ "type": "boolean" })),
+    ];
+    let names = properties.each_ref().map(|(name, _)| *name);
+    let properties = properties.map(|(name, schema)| (name.to_owned(), titled(name, schema, None)));
+    object("SessionRead", properties.into(), &names)
+}
+
 pub(super) fn login_form(title: &str) -> Value {
     let optional = || json!({ "anyOf": [{ "type": "string" }, { "type": "null" }] });
     let secret = json!({ "anyOf": [{ "type": "string" }, { "type": "null" }], "format": "password" });

@@ -25,7 +25,10 @@ pub(super) fn router<P: UserProfile, S: Clone + Send + Sync + 'static>(
     users: Users<P>,
     backend: AuthBackend<P>,
 ) -> Router<S> {
-    let router = at(Router::new(), "/login", "POST", post(login::<P>));
+    let mut router = at(Router::new(), "/login", "POST", post(login::<P>));
+    if backend.refresh_tokens().is_some() {
+        router = at(router, "/refresh", "POST", post(refresh::<P>));
+    }
     finish(at(router, "/logout", "POST", post(logout::<P>)), (users, backend))
 }
 
@@ -44,11 +47,12 @@ async fn login<P: UserProfile>(
         let required = users.requires_verification();
         let proof = users.login(&credentials.username, credentials.password, required, Some(&info)).await?;
         // Every authentication ends the token that was presented with it (ASVS 7.2.4).
-        if let Some(old) = users.first_session(std::iter::once(&backend), &parts.headers).await? {
-            backend.end(&old, users.manager()).await?;
+        if let Some(old) = users.first_session(std::iter::once(&backend), &parts).await? {
+            backend.end(&old, users.manager(), Some(&info)).await?;
         }
-        let (mut head, body) = backend.login(&proof, users.manager()).await?.into_parts();
-        users.after_login(proof.user(), Some(&info), &mut head).await;
+        let user = proof.user().clone();
+        let (mut head, body) = backend.login(proof, users.manager(), Some(&info)).await?.into_parts();
+        users.after_login(&user, Some(&info), &mut head).await;
         Ok(Response::from_parts(head, body))
     })
     .await
@@ -66,9 +70,32 @@ async fn logout<P: UserProfile>(
     users.admits(&session.owner.user)?;
     uninterrupted(async move {
         // The token that was presented ends, whichever backend's route was called (ASVS 7.4.1).
-        session.backend.end(&session, users.manager()).await?;
+        session.backend.end(&session, users.manager(), Some(&users.request_info(&parts))).await?;
         tracing::info!(target: "axum_users::audit", event = "logout", user = %session.owner.user.id, "logged out");
         Ok(backend.transport().logout_response().into_response())
+    })
+    .await
+}
+
+/// RFC 6749 section 6. Errors are those of section 5.2.
+async fn refresh<P: UserProfile>(
+    State((users, backend)): State<OfBackend<P>>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let (parts, bytes) = input::read(request, users.body_limit()).await?;
+    let mut form = Form::parse(&parts.headers, bytes).await?;
+    match form.text("grant_type").as_deref() {
+        Some("refresh_token") => {}
+        Some(_) => return Err(ApiError::OAuth("unsupported_grant_type", "grant_type is refresh_token here")),
+        None => return Err(ApiError::OAuth("invalid_request", "grant_type is missing")),
+    }
+    let token = form.text("refresh_token").map(Secret::from);
+    let token = token.ok_or(ApiError::OAuth("invalid_request", "refresh_token is missing"))?;
+    uninterrupted(async move {
+        let tokens = backend.refresh_tokens().ok_or(ApiError::NotFound)?;
+        let info = users.request_info(&parts);
+        let verified = users.requires_verification();
+        Ok(backend.rotate(tokens, &token, verified, users.manager(), Some(&info)).await?)
     })
     .await
 }

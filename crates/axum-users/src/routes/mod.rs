@@ -2,6 +2,7 @@
 
 mod auth;
 mod register;
+mod sessions;
 mod users;
 
 use std::{
@@ -10,7 +11,7 @@ use std::{
 };
 
 use axum::{Router, extract::ConnectInfo, middleware::map_response, response::Response, routing::MethodRouter};
-use axum_users_core::RequestInfo;
+use axum_users_core::{RequestInfo, StoredSession, Strategy as _, session::is_idle};
 use http::{HeaderValue, StatusCode, header, request::Parts};
 use tracing::Instrument as _;
 
@@ -22,10 +23,11 @@ use crate::{
 };
 
 impl<P: UserProfile> Users<P> {
-    /// All routes at their conventional places: `/auth/<backend>/login|logout` for each backend, `/auth/register`,
-    /// `/users/me` and `/users/{id}`. The application's state need not hold anything for it.
+    /// All routes at their conventional places: `/auth/<backend>/login|logout` for each backend (and `refresh`),
+    /// `/auth/register`, `/users/me`, `/users/{id}` and their `sessions`. The application's state need not hold anything for it.
     pub fn router<S: Clone + Send + Sync + 'static>(&self) -> Router<S> {
-        let mut router = Router::new().nest("/auth", self.register_router()).nest("/users", self.users_router());
+        let people = self.users_router().merge(self.sessions_router());
+        let mut router = Router::new().nest("/auth", self.register_router()).nest("/users", people);
         for backend in self.backends() {
             router = router.nest(&format!("/auth/{}", backend.name()), auth::router(self.clone(), backend.clone()));
         }
@@ -51,6 +53,29 @@ impl<P: UserProfile> Users<P> {
     /// `GET|PATCH /me` and `GET|PATCH|DELETE /{id}`; the conventional place is `/users`.
     pub fn users_router<S: Clone + Send + Sync + 'static>(&self) -> Router<S> {
         users::router(self.clone())
+    }
+
+    /// `GET|DELETE /me/sessions`, `DELETE /me/sessions/{session}`, and the same below `/{id}` for superusers; the conventional
+    /// place is `/users`.
+    ///
+    /// A list tells of each session when it began and was last seen, from where, and whether it is the one that asks; never a
+    /// token. Ending other sessions needs a login of the last [`FRESH`](axum_users_core::FRESH) seconds: 403 otherwise.
+    pub fn sessions_router<S: Clone + Send + Sync + 'static>(&self) -> Router<S> {
+        sessions::router(self.clone())
+    }
+
+    /// The sessions of a user that count, the one that was used last first.
+    ///
+    /// # Errors
+    /// [`Error::Database`](crate::Error::Database).
+    pub async fn sessions(&self, user: &User<P>) -> Result<Vec<StoredSession>, crate::Error> {
+        let mut sessions = self.manager().sessions(user).await?;
+        let now = self.clock().unix();
+        sessions.retain(|session| {
+            let idle = self.backend(&session.backend).and_then(|backend| backend.strategy().idle_lifetime());
+            !is_idle(None, Some(&session.state), idle, now)
+        });
+        Ok(sessions)
     }
 
     /// What hooks may know of a request.

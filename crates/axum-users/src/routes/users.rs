@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// The text of the path; one that is not UTF-8 is the id of nobody.
-type PathId = Result<Path<String>, PathRejection>;
+pub(super) type PathId = Result<Path<String>, PathRejection>;
 
 pub(super) fn router<P: UserProfile, S: Clone + Send + Sync + 'static>(users: Users<P>) -> Router<S> {
     let router =
@@ -104,38 +104,39 @@ async fn update<P: UserProfile>(
     let update = user_update::<P>(body, fields)?;
     uninterrupted(async move {
         let info = users.request_info(&parts);
-        let updated =
-            users.manager().update(&user, update, fields, Some(&session.acting()), Some(&info)).await.map_err(
-                |error| match error {
-                    Error::UserAlreadyExists => ApiError::Code(ErrorCode::UpdateUserEmailAlreadyExists),
-                    Error::ValueAlreadyExists(field) => {
-                        ApiError::Explained(ErrorCode::UpdateUserValueAlreadyExists, "field", Value::from(field))
-                    }
-                    Error::InvalidPassword(invalid) => {
-                        ApiError::Explained(ErrorCode::UpdateUserInvalidPassword, "reason", invalid.reason().clone())
-                    }
-                    other => other.into(),
-                },
-            )?;
+        let updated = users
+            .manager()
+            .update(&user, update, fields, Some(&session.acting(Some(&info))), Some(&info))
+            .await
+            .map_err(|error| match error {
+                Error::UserAlreadyExists => ApiError::Code(ErrorCode::UpdateUserEmailAlreadyExists),
+                Error::ValueAlreadyExists(field) => {
+                    ApiError::Explained(ErrorCode::UpdateUserValueAlreadyExists, "field", Value::from(field))
+                }
+                Error::InvalidPassword(invalid) => {
+                    ApiError::Explained(ErrorCode::UpdateUserInvalidPassword, "reason", invalid.reason().clone())
+                }
+                other => other.into(),
+            })?;
         Ok(read(updated))
     })
     .await
 }
 
 /// The session of a person who may use these routes.
-async fn person<P: UserProfile>(users: &Users<P>, parts: &mut Parts) -> Result<Session<P>, ApiError> {
+pub(super) async fn person<P: UserProfile>(users: &Users<P>, parts: &mut Parts) -> Result<Session<P>, ApiError> {
     let session = current::<P, Anyone>(users, parts).await?.map(|user| user.session().clone())?;
     users.admits(&session.owner.user)?;
     Ok(session)
 }
 
 /// The session of a superuser; others learn nothing about any id (ASVS 8.2.2).
-async fn superuser<P: UserProfile>(users: &Users<P>, parts: &mut Parts) -> Result<Session<P>, ApiError> {
+pub(super) async fn superuser<P: UserProfile>(users: &Users<P>, parts: &mut Parts) -> Result<Session<P>, ApiError> {
     let session = person(users, parts).await?;
     if session.owner.user.is_superuser { Ok(session) } else { Err(Denied::FORBIDDEN.into()) }
 }
 
-async fn find<P: UserProfile>(users: &Users<P>, id: PathId) -> Result<User<P>, ApiError> {
+pub(super) async fn find<P: UserProfile>(users: &Users<P>, id: PathId) -> Result<User<P>, ApiError> {
     let id = id.ok().and_then(|Path(id)| P::Id::parse(&id)).ok_or(ApiError::NotFound)?;
     users.get(&id).await?.ok_or(ApiError::NotFound)
 }

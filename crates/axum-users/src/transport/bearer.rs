@@ -4,7 +4,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode, header};
 use serde_json::json;
 
-use super::Transport;
+use super::{LoginTokens, Transport};
 use crate::{Secret, openapi::SecurityScheme, respond};
 
 /// `Authorization: Bearer <token>`.
@@ -30,6 +30,22 @@ impl Transport for BearerTransport {
     fn login_response(&self, token: &Secret) -> Response {
         // RFC 6749 section 5.1.
         respond::json(StatusCode::OK, &json!({ "access_token": token.expose(), "token_type": "bearer" }))
+    }
+
+    fn carries_refresh_tokens(&self) -> bool {
+        true
+    }
+
+    fn refreshable_login_response(&self, tokens: &LoginTokens) -> Option<Response> {
+        let mut body = json!({
+            "access_token": tokens.access_token.expose(),
+            "token_type": "bearer",
+            "refresh_token": tokens.refresh_token.expose(),
+        });
+        if let (Some(body), Some(seconds)) = (body.as_object_mut(), tokens.expires_in) {
+            body.insert("expires_in".into(), seconds.into());
+        }
+        Some(respond::json(StatusCode::OK, &body))
     }
 
     fn logout_response(&self) -> Response {

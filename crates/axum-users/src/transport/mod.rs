@@ -8,6 +8,8 @@ pub use bearer::BearerTransport;
 pub use cookie::{CookieTransport, SameSite};
 use http::HeaderMap;
 
+use axum_users_core::{Clock, IssuedToken};
+
 use crate::{ConfigError, Secret, openapi::SecurityScheme};
 
 /// How a token travels between client and server.
@@ -42,6 +44,17 @@ pub trait Transport: Send + Sync + 'static {
     /// The answer to a login.
     fn login_response(&self, token: &Secret) -> Response;
 
+    /// Whether [`refreshable_login_response`](Self::refreshable_login_response) answers. Default: false.
+    fn carries_refresh_tokens(&self) -> bool {
+        false
+    }
+
+    /// The answer to a login or a refresh with a refresh token beside the access token. Default: none.
+    fn refreshable_login_response(&self, tokens: &LoginTokens) -> Option<Response> {
+        let _ = tokens;
+        None
+    }
+
     /// The answer to a logout.
     fn logout_response(&self) -> Response;
 
@@ -69,5 +82,24 @@ pub trait Transport: Send + Sync + 'static {
     /// The successful logout in OpenAPI, beside the 200 that every route has.
     fn openapi_logout_success(&self) -> Option<(&'static str, serde_json::Value)> {
         None
+    }
+}
+
+/// What a login answers where there are refresh tokens (RFC 6749 section 5.1).
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct LoginTokens {
+    /// The access token.
+    pub access_token: Secret,
+    /// The refresh token.
+    pub refresh_token: Secret,
+    /// For how many seconds the access token counts; `None`: it does not expire.
+    pub expires_in: Option<i64>,
+}
+
+impl LoginTokens {
+    pub(crate) fn new(issued: IssuedToken, refresh_token: Secret, clock: &Clock) -> Self {
+        let expires_in = issued.expires_at.map(|at| at.saturating_sub(clock.unix()).max(0));
+        Self { access_token: issued.token, refresh_token, expires_in }
     }
 }

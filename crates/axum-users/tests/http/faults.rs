@@ -7,8 +7,9 @@ use std::sync::{
 };
 
 use axum_users::{
-    AccessTokenDatabase, Condition, DatabaseError, EmailKey, NewToken, NewUser, Outcome, PasswordHash, PasswordHasher,
-    RequestInfo, StoredToken, TokenHash, User, UserChange, UserDatabase, UserHooks, ValidatedPassword, Verification,
+    AccessTokenDatabase, Condition, DatabaseError, EmailKey, NewSession, NewToken, NewUser, Outcome, PasswordHash,
+    PasswordHasher, RequestInfo, SessionId, StoredSession, StoredToken, User, UserChange, UserDatabase, UserHooks,
+    ValidatedPassword, Verification, WithSession,
     memory::MemoryStore,
     password::{HasherError, PasswordPool},
 };
@@ -50,13 +51,9 @@ impl UserDatabase<()> for Fragile {
         self.check()?;
         UserDatabase::get(&self.inner, id).await
     }
-    async fn get_for_token(
-        &self,
-        id: &Uuid,
-        token: &TokenHash,
-    ) -> Result<Option<axum_users::Marked<()>>, DatabaseError> {
+    async fn get_for_token(&self, id: &Uuid, session: &SessionId) -> Result<Option<WithSession<()>>, DatabaseError> {
         self.check()?;
-        self.inner.get_for_token(id, token).await
+        self.inner.get_for_token(id, session).await
     }
     async fn get_by_email(&self, email: &EmailKey) -> Result<Option<User<()>>, DatabaseError> {
         self.check()?;
@@ -78,18 +75,30 @@ impl UserDatabase<()> for Fragile {
         self.check()?;
         UserDatabase::delete(&self.inner, id, only_if).await
     }
-    async fn end_token(&self, id: &Uuid, token: &TokenHash, until: i64) -> Result<(), DatabaseError> {
+    async fn begin_session(&self, id: &Uuid, session: NewSession) -> Result<bool, DatabaseError> {
         self.check()?;
-        self.inner.end_token(id, token, until).await
+        self.inner.begin_session(id, session).await
+    }
+    async fn touch_session(&self, id: &Uuid, session: NewSession, now: i64) -> Result<(), DatabaseError> {
+        self.check()?;
+        self.inner.touch_session(id, session, now).await
+    }
+    async fn end_session(&self, id: &Uuid, session: NewSession) -> Result<(), DatabaseError> {
+        self.check()?;
+        self.inner.end_session(id, session).await
+    }
+    async fn sessions(&self, id: &Uuid) -> Result<Vec<StoredSession>, DatabaseError> {
+        self.check()?;
+        self.inner.sessions(id).await
     }
 }
 
 impl AccessTokenDatabase<()> for Fragile {
-    async fn get(&self, token: &str) -> Result<Option<StoredToken<()>>, DatabaseError> {
+    async fn get(&self, token: &str, session: &SessionId) -> Result<Option<StoredToken<()>>, DatabaseError> {
         self.check()?;
-        AccessTokenDatabase::get(&self.inner, token).await
+        AccessTokenDatabase::get(&self.inner, token, session).await
     }
-    async fn create(&self, token: NewToken<()>) -> Result<(), DatabaseError> {
+    async fn create(&self, token: NewToken<()>) -> Result<bool, DatabaseError> {
         self.check()?;
         AccessTokenDatabase::create(&self.inner, token).await
     }

@@ -27,6 +27,22 @@ fn users<P: UserProfile>(backends: &[&str]) -> Users<P> {
     users.build().unwrap()
 }
 
+/// Our document without the routes that are ours alone.
+fn document<P: UserProfile>(users: &Users<P>) -> Value {
+    let mut document = users.openapi().into_value();
+    let ours = [
+        "/users/me/sessions",
+        "/users/me/sessions/{session}",
+        "/users/{id}/sessions",
+        "/users/{id}/sessions/{session}",
+    ];
+    for path in ours {
+        assert!(document["paths"].as_object_mut().unwrap().remove(path).is_some(), "{path}");
+    }
+    assert!(document["components"]["schemas"].as_object_mut().unwrap().remove("SessionRead").is_some());
+    document
+}
+
 /// A recorded document without the routes of later releases and the schemas that only they use.
 fn recorded(text: &str) -> Value {
     let mut document: Value = serde_json::from_str(text).unwrap();
@@ -47,15 +63,15 @@ fn recorded(text: &str) -> Value {
 #[test]
 fn the_documents_are_the_recorded_ones() {
     let reference = recorded(include_str!("../openapi/reference.json"));
-    assert_eq!(users::<()>(&["jwt", "cookie"]).openapi().into_value(), reference);
+    assert_eq!(document(&users::<()>(&["jwt", "cookie"])), reference);
     let jwt_only = recorded(include_str!("../openapi/uuid-jwt-only.json"));
-    assert_eq!(users::<()>(&["jwt"]).openapi().into_value(), jwt_only);
+    assert_eq!(document(&users::<()>(&["jwt"])), jwt_only);
     let cookie_only = recorded(include_str!("../openapi/uuid-cookie-only.json"));
-    assert_eq!(users::<()>(&["cookie"]).openapi().into_value(), cookie_only);
+    assert_eq!(document(&users::<()>(&["cookie"])), cookie_only);
     let integer = recorded(include_str!("../openapi/integer-jwt-cookie.json"));
-    assert_eq!(users::<Counted>(&["jwt", "cookie"]).openapi().into_value(), integer);
+    assert_eq!(document(&users::<Counted>(&["jwt", "cookie"])), integer);
     let all = recorded(include_str!("../openapi/uuid-all-strategies.json"));
-    assert_eq!(users::<()>(&["jwt", "cookie", "db", "redis"]).openapi().into_value(), all);
+    assert_eq!(document(&users::<()>(&["jwt", "cookie", "db", "redis"])), all);
 }
 
 #[derive(Clone, Copy, Debug, Default, ColumnValue)]

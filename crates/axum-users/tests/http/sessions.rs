@@ -15,7 +15,8 @@ async fn se_02_what_the_store_holds_is_no_token() {
     let (_, value) = person.header.clone().unwrap();
     let token = value.strip_prefix("Bearer ").unwrap();
     let stored = axum_users::TokenHash::of(token).as_str().to_owned();
-    let found = axum_users::AccessTokenDatabase::get(&world.store, &stored).await.unwrap();
+    let found =
+        axum_users::AccessTokenDatabase::get(&world.store, &stored, &axum_users::SessionId::generate()).await.unwrap();
     assert!(found.is_some(), "the hash is what is stored");
     let mut thief = world.nobody();
     thief.header = Some(("authorization", format!("Bearer {stored}")));
@@ -164,7 +165,7 @@ async fn se_07_no_session_survives_that_was_proved_with_the_old_password() {
         let update = UserUpdate { password: Some(OTHER.into()), ..UserUpdate::default() };
         world.users.update(&user, update, Fields::All, None, None).await.unwrap();
         let backend = world.users.backend(["jwt", "cookie", "db"][round % 3]).unwrap();
-        let response = backend.login(&proof, world.users.manager()).await.unwrap();
+        let response = backend.login(proof, world.users.manager(), None).await.unwrap();
         let mut late = world.nobody();
         late.header = Some(crate::people::credential(response).await);
         assert!(!late.is_known().await, "{}", backend.name());
