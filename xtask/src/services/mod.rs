@@ -63,7 +63,7 @@ impl Services {
     /// Begins to start, side by side, the services that the environment does not name yet. Does not wait for them.
     pub(crate) fn start_missing(interrupt: &Interrupt) -> Result<Self> {
         let is_missing = |variable: &&str| env::var_os(variable).is_none_or(|value| value.is_empty());
-        Self::start(KINDS.iter().filter(|kind| kind.variables.iter().any(|it| is_missing(it))), interrupt)
+        Self::start(KINDS.iter().filter(|kind| kind.variables.iter().any(is_missing)), interrupt)
     }
 
     fn start(kinds: impl Iterator<Item = &'static Kind>, interrupt: &Interrupt) -> Result<Self> {

@@ -129,7 +129,8 @@ fn start_sentinel(home: &Home) -> Result<Server> {
 /// there what it finds out.
 fn serve(home: &Home, program: &Path, port: u16, settings: &str, arguments: &[&str]) -> Result<Process> {
     let general = format!("port {port}\nbind 127.0.0.1\ndaemonize no\n");
-    let storage = format!("save \"\"\nappendonly no\nshutdown-timeout 0\ndbfilename {port}.rdb\n");
+    let storage =
+        format!("save \"\"\nappendonly no\nshutdown-timeout 0\nrepl-diskless-sync-delay 0\ndbfilename {port}.rdb\n");
     let storage = if arguments.is_empty() { storage.as_str() } else { "" };
     let file = home.write(&format!("{port}.conf"), &format!("{general}{storage}{settings}"))?;
     let mut all: Vec<&OsStr> = vec![file.as_ref()];
