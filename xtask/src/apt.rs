@@ -67,14 +67,15 @@ pub(crate) fn unpack(suite: &str, packages: &[&str], folder: &Path) -> Result<Pa
         // Downloading as another user would ask for a folder of theirs.
         "-oAPT::Sandbox::User=root".to_owned(),
         "-oAcquire::Languages=none".to_owned(),
-        "--download-only".to_owned(),
     ];
     let options: Vec<&str> = options.iter().map(String::as_str).collect();
-    for action in [&["update"][..], &[&["download"], packages].concat()] {
-        let output = apt_get_in(folder, &[&options, action].concat())?;
-        if !output.status.success() {
-            bail!("`apt-get {}` failed for {suite} ({})\n{}", action.join(" "), output.status, text(&output));
-        }
+    // It succeeds without the network, and says so.
+    let update = apt_get_in(folder, &[&options, &["update"][..]].concat())?;
+    let download = apt_get_in(folder, &[&options, &["download"][..], packages].concat())?;
+    if !download.status.success() {
+        let packages = packages.join(" ");
+        let output = [text(&update), text(&download)].concat();
+        bail!("`apt-get download {packages}` failed for {suite} ({})\n{output}", download.status);
     }
     for entry in fs::read_dir(folder)? {
         let package = entry?.path();
