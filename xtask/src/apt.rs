@@ -4,13 +4,19 @@ use std::{
     fs::{self, File, OpenOptions},
     io::Write,
     os::unix::{fs::OpenOptionsExt, process::CommandExt},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Output, Stdio},
 };
 
 use anyhow::{Context, Result, bail};
 
 use crate::process::{find, is_root, say};
+
+/// Where packages come from that the system's own sources do not have.
+const ARCHIVE: &str = "http://deb.debian.org/debian";
+
+/// What they have to be signed with.
+const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /// Installs `package`, unless `present` holds once it is our turn.
 ///
@@ -37,9 +43,60 @@ pub(crate) fn install(package: &str, present: impl Fn() -> bool) -> Result<()> {
     Ok(())
 }
 
+/// Unpacks packages of a suite of Debian in `folder`, and gives the root of their files. The system stays as it is: lists
+/// and packages are kept in `folder` too.
+///
+/// # Errors
+/// When there is no `apt-get`, or when it fails (with the end of its output).
+pub(crate) fn unpack(suite: &str, packages: &[&str], folder: &Path) -> Result<PathBuf> {
+    if find("apt-get", &[]).is_none() {
+        bail!("it is not installed, and can be had here only on Debian: {}", packages.join(", "));
+    }
+    say(format_args!("unpacking {} of {suite}", packages.join(", ")));
+    let root = folder.join("root");
+    for name in ["root", "lists/partial", "cache/archives/partial", "none"] {
+        fs::create_dir_all(folder.join(name))?;
+    }
+    fs::write(folder.join("sources.list"), format!("deb [signed-by={KEYRING}] {ARCHIVE} {suite} main\n"))?;
+    let option = |name: &str, place: &str| format!("-oDir::{name}={}", folder.join(place).display());
+    let options = [
+        option("State::Lists", "lists"),
+        option("Cache", "cache"),
+        option("Etc::SourceList", "sources.list"),
+        option("Etc::SourceParts", "none"),
+        // Downloading as another user would ask for a folder of theirs.
+        "-oAPT::Sandbox::User=root".to_owned(),
+        "-oAcquire::Languages=none".to_owned(),
+    ];
+    let options: Vec<&str> = options.iter().map(String::as_str).collect();
+    // It succeeds without the network, and says so.
+    let update = apt_get_in(folder, &[&options, &["update"][..]].concat())?;
+    let download = apt_get_in(folder, &[&options, &["download"][..], packages].concat())?;
+    if !download.status.success() {
+        let packages = packages.join(" ");
+        let output = [text(&update), text(&download)].concat();
+        bail!("`apt-get download {packages}` failed for {suite} ({})\n{output}", download.status);
+    }
+    for entry in fs::read_dir(folder)? {
+        let package = entry?.path();
+        if package.extension().is_some_and(|extension| extension == "deb") {
+            let output = Command::new("dpkg-deb").arg("--extract").arg(&package).arg(&root).output()?;
+            if !output.status.success() {
+                bail!("{} cannot be unpacked ({})\n{}", package.display(), output.status, text(&output));
+            }
+        }
+    }
+    Ok(root)
+}
+
 /// Runs to its end whatever happens: half an installation is worse than a late stop.
 fn apt_get(arguments: &[&str]) -> Result<Output> {
+    apt_get_in(Path::new("/"), arguments)
+}
+
+fn apt_get_in(folder: &Path, arguments: &[&str]) -> Result<Output> {
     Command::new("apt-get")
+        .current_dir(folder)
         .args(["-q", "-o", "DPkg::Lock::Timeout=300", "-o", "Acquire::Retries=3"])
         .args(["-o", "Acquire::http::Timeout=30", "-o", "Acquire::https::Timeout=30"])
         .args(arguments)

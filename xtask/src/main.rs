@@ -20,7 +20,7 @@ use process::{Interrupt, Interrupted, say};
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 enum Command {
-    /// Start PostgreSQL and MariaDB for tests, print their URLs, and take them down when interrupted
+    /// Start the databases for tests, print their URLs, and take them down when interrupted
     Services,
     /// Run every check of this repository against real databases
     Test {

@@ -11,10 +11,11 @@ use std::{
 use serde_json::Value;
 
 /// Each crate with its floor. An arrow points to a lower floor, never to the same or a higher one.
-const FLOORS: [(&str, u8); 7] = [
+const FLOORS: [(&str, u8); 8] = [
     ("axum-users-macros", 0),
     ("axum-users-core", 0),
     ("axum-users-sql", 1),
+    ("axum-users-redis", 1),
     ("axum-users-testing", 1),
     ("axum-users", 2),
     ("axum-users-server", 3),

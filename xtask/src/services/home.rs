@@ -2,6 +2,7 @@
 
 use std::{
     ffi::OsStr,
+    fmt::Display,
     fs::{self, DirBuilder, File, OpenOptions},
     io::{Read, Write},
     net::TcpListener,
@@ -10,7 +11,7 @@ use std::{
         process::CommandExt,
     },
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -18,8 +19,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
 
-use super::Server;
-use crate::process::{Interrupt, NOBODY, POLL, is_root, run, unprivileged};
+use crate::process::{self, Interrupt, NOBODY, POLL, is_root, run, say, unprivileged};
 
 /// How long a server may take until it answers. Generous: the machine may be busy compiling.
 const START_LIMIT: Duration = Duration::from_secs(120);
@@ -62,32 +62,36 @@ impl Home {
         Ok(())
     }
 
-    /// Starts the server itself and waits until `ready` says that it takes connections.
+    /// Starts a server and waits until `ready` says that it takes connections.
     pub(super) fn serve(
         &self,
         program: &Path,
         arguments: &[&OsStr],
         stop_with: Signal,
-        url: String,
         ready: impl Fn() -> bool,
-    ) -> Result<Server> {
+    ) -> Result<Process> {
         let mut command = self.command(program)?;
         // A process group of its own: Ctrl-C is for us, and we end the tests before the servers.
         command.args(arguments).stdin(Stdio::null()).process_group(0);
-        let process = command.spawn().context("cannot run setpriv")?;
-        let mut server = Server { process, stop_with, url };
+        let mut process = Process { child: command.spawn().context("cannot run setpriv")?, stop_with };
+        self.wait(&program.display(), || match process.ended()? {
+            Some(status) => bail!("{} ended at once ({status})\n{}", program.display(), self.log_tail()),
+            None => Ok(ready()),
+        })?;
+        Ok(process)
+    }
+
+    /// Waits until `done` holds for `what`.
+    pub(super) fn wait(&self, what: &dyn Display, mut done: impl FnMut() -> Result<bool>) -> Result<()> {
         let began = Instant::now();
-        while !ready() {
+        while !done()? {
             self.interrupt.check()?;
-            if let Some(status) = server.process.try_wait()? {
-                bail!("{} ended at once ({status})\n{}", program.display(), self.log_tail());
-            }
             if began.elapsed() > START_LIMIT {
-                bail!("{} does not answer after {START_LIMIT:?}\n{}", program.display(), self.log_tail());
+                bail!("{what} is not ready after {START_LIMIT:?}\n{}", self.log_tail());
             }
             thread::sleep(POLL);
         }
-        Ok(server)
+        Ok(())
     }
 
     /// The last lines of what the service wrote.
@@ -104,9 +108,44 @@ impl Home {
     }
 }
 
+/// A server process; dropping it ends the process and waits for that.
+pub(super) struct Process {
+    child: Child,
+    /// The signal that makes it shut down without waiting for its clients.
+    stop_with: Signal,
+}
+
+impl Process {
+    /// How it ended, if it has.
+    pub(super) fn ended(&mut self) -> Result<Option<ExitStatus>> {
+        Ok(self.child.try_wait()?)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if let Err(error) = process::stop(&mut self.child, self.stop_with) {
+            say(format_args!("cannot stop a service: {error:#}"));
+        }
+    }
+}
+
 /// A loopback port that was free a moment ago.
 pub(super) fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+    let [port] = free_ports()?;
+    Ok(port)
+}
+
+/// Different loopback ports that were free a moment ago.
+pub(super) fn free_ports<const N: usize>() -> Result<[u16; N]> {
+    let mut held = Vec::new(); // all of them until the last one is found, or one may come twice
+    let mut ports = [0; N];
+    for port in &mut ports {
+        let listener = TcpListener::bind(("127.0.0.1", 0))?;
+        *port = listener.local_addr()?.port();
+        held.push(listener);
+    }
+    Ok(ports)
 }
 
 /// Random bytes for names and passwords of throw-away servers, as hexadecimal digits.

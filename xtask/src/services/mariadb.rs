@@ -19,7 +19,7 @@ use crate::{
     process::{POLL, find},
 };
 
-pub(super) const MARIADB: Kind = Kind { name: "MariaDB", variable: "AXUM_USERS_TEST_MYSQL_URL", start };
+pub(super) const MARIADB: Kind = Kind { name: "MariaDB", variables: &["AXUM_USERS_TEST_MYSQL_URL"], start };
 
 /// No durability, no log for replication, room for many tests at once, no socket in the file system.
 const SETTINGS: &[&str] = &[
@@ -61,7 +61,8 @@ fn start(home: &Home) -> Result<Server> {
     arguments.extend([init_file.as_ref(), pid_file.as_ref(), OsStr::new(&port_option)]);
     arguments.extend(SETTINGS.iter().map(OsStr::new));
     let url = format!("mysql://axum_users:{password}@127.0.0.1:{port}/axum_users_test");
-    home.serve(&mariadbd, &arguments, Signal::TERM, url, || is_ready(port))
+    let process = home.serve(&mariadbd, &arguments, Signal::TERM, || is_ready(port))?;
+    Ok(Server { processes: vec![process], values: vec![url] })
 }
 
 /// Run by the server before it takes connections. One statement a line, or the rest of a line is ignored.

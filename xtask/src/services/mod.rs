@@ -1,4 +1,4 @@
-//! `cargo xtask services`: real database servers for the tests, each in a throw-away folder on a free loopback port.
+//! `cargo xtask services`: real servers for the tests, each kind in a throw-away folder on a free loopback port.
 //!
 //! To add a service, write a file with a [`Kind`] beside `postgres.rs` and name it in [`KINDS`].
 
@@ -6,30 +6,32 @@ mod folder;
 mod home;
 mod mariadb;
 mod postgres;
+mod redis;
+mod valkey;
 
 use std::{
     env,
     io::{self, Write},
-    process::Child,
     sync::mpsc::{self, Receiver, RecvTimeoutError, Sender},
     thread::{self, JoinHandle},
     time::Instant,
 };
 
 use anyhow::{Context, Result, anyhow, bail};
-use rustix::process::Signal;
 
-use crate::process::{self, Interrupt, POLL, say};
+use crate::process::{Interrupt, POLL, say};
 use folder::Folder;
-use home::Home;
+use home::{Home, Process};
 
-const KINDS: &[Kind] = &[postgres::POSTGRES, mariadb::MARIADB];
+const KINDS: &[Kind] =
+    &[postgres::POSTGRES, mariadb::MARIADB, redis::SINGLE, redis::TLS, redis::CLUSTER, redis::SENTINEL, valkey::VALKEY];
 
 /// What kind of server, and how to start it.
 struct Kind {
     name: &'static str,
-    /// The environment variable by which tests find it, and by which a server that runs already can be named.
-    variable: &'static str,
+    /// The environment variables by which tests find it, and by which a server that runs already can be named. The first
+    /// is its URL.
+    variables: &'static [&'static str],
     /// Starts it in its folder; returns when it takes connections.
     start: fn(&Home) -> Result<Server>,
 }
@@ -60,8 +62,8 @@ pub(crate) struct Services {
 impl Services {
     /// Begins to start, side by side, the services that the environment does not name yet. Does not wait for them.
     pub(crate) fn start_missing(interrupt: &Interrupt) -> Result<Self> {
-        let missing = |kind: &&Kind| env::var_os(kind.variable).is_none_or(|url| url.is_empty());
-        Self::start(KINDS.iter().filter(missing), interrupt)
+        let is_missing = |variable: &&str| env::var_os(variable).is_none_or(|value| value.is_empty());
+        Self::start(KINDS.iter().filter(|kind| kind.variables.iter().any(is_missing)), interrupt)
     }
 
     fn start(kinds: impl Iterator<Item = &'static Kind>, interrupt: &Interrupt) -> Result<Self> {
@@ -75,12 +77,17 @@ impl Services {
         Ok(services)
     }
 
-    /// Waits until all of them take connections; gives for each the variable and the URL.
+    /// Waits until all of them take connections; gives their variables with their values.
     ///
     /// # Errors
     /// The first service that could not be had, with the end of its log.
     pub(crate) fn ready(&mut self) -> Result<Vec<(&'static str, String)>> {
-        self.running.iter_mut().map(|running| Ok((running.kind.variable, running.url(&self.interrupt)?))).collect()
+        let mut environment = Vec::new();
+        for running in &mut self.running {
+            let values = running.values(&self.interrupt)?;
+            environment.extend(running.kind.variables.iter().copied().zip(values));
+        }
+        Ok(environment)
     }
 
     /// An error if one of them has ended by itself.
@@ -94,7 +101,7 @@ impl Services {
 /// The thread must outlive the server: the kernel kills a server of ours when the thread that started it ends.
 struct Running {
     kind: &'static Kind,
-    url: Receiver<String>,
+    values: Receiver<Vec<String>>,
     /// Dropped to stop the service.
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<Result<()>>>,
@@ -103,17 +110,17 @@ struct Running {
 impl Running {
     fn start(kind: &'static Kind, home: Home) -> Result<Self> {
         let (stop, stopped) = mpsc::channel();
-        let (started, url) = mpsc::channel();
+        let (started, values) = mpsc::channel();
         let live = move || live(kind, &home, &started, &stopped);
         let thread = thread::Builder::new().name(kind.name.to_owned()).spawn(live)?;
-        Ok(Self { kind, url, stop: Some(stop), thread: Some(thread) })
+        Ok(Self { kind, values, stop: Some(stop), thread: Some(thread) })
     }
 
-    fn url(&mut self, interrupt: &Interrupt) -> Result<String> {
+    fn values(&mut self, interrupt: &Interrupt) -> Result<Vec<String>> {
         loop {
             interrupt.check()?;
-            match self.url.recv_timeout(POLL) {
-                Ok(url) => return Ok(url),
+            match self.values.recv_timeout(POLL) {
+                Ok(values) => return Ok(values),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
                     self.join()?;
@@ -146,14 +153,16 @@ impl Drop for Running {
 }
 
 /// The life of a service, from installation to its end.
-fn live(kind: &Kind, home: &Home, started: &Sender<String>, stopped: &Receiver<()>) -> Result<()> {
+fn live(kind: &Kind, home: &Home, started: &Sender<Vec<String>>, stopped: &Receiver<()>) -> Result<()> {
     let began = Instant::now();
     let mut server = (kind.start)(home).with_context(|| format!("{} cannot be had", kind.name))?;
     say(format_args!("{} is up after {:.1} s", kind.name, began.elapsed().as_secs_f64()));
-    let _ = started.send(server.url.clone());
+    let _ = started.send(server.values.clone());
     while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(POLL) {
-        if let Some(status) = server.process.try_wait()? {
-            bail!("{} ended by itself ({status})\n{}", kind.name, home.log_tail());
+        for process in &mut server.processes {
+            if let Some(status) = process.ended()? {
+                bail!("{} ended by itself ({status})\n{}", kind.name, home.log_tail());
+            }
         }
     }
     drop(server);
@@ -161,18 +170,9 @@ fn live(kind: &Kind, home: &Home, started: &Sender<String>, stopped: &Receiver<(
     Ok(())
 }
 
-/// A server process; dropping it ends the process and waits for that.
+/// What runs for one kind; dropping it ends all its processes.
 struct Server {
-    process: Child,
-    /// The signal that makes it shut down without waiting for its clients.
-    stop_with: Signal,
-    url: String,
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        if let Err(error) = process::stop(&mut self.process, self.stop_with) {
-            say(format_args!("cannot stop a service: {error:#}"));
-        }
-    }
+    processes: Vec<Process>,
+    /// One for each of [`Kind::variables`].
+    values: Vec<String>,
 }

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{apt, process::find};
 
-pub(super) const POSTGRES: Kind = Kind { name: "PostgreSQL", variable: "AXUM_USERS_TEST_POSTGRES_URL", start };
+pub(super) const POSTGRES: Kind = Kind { name: "PostgreSQL", variables: &["AXUM_USERS_TEST_POSTGRES_URL"], start };
 
 /// Settings: no durability, room for many tests at once, no files outside the folder (neither sockets nor shared memory).
 const SETTINGS: &[&str] = &[
@@ -63,7 +63,8 @@ fn start(home: &Home) -> Result<Server> {
     let mut arguments: Vec<&OsStr> = vec!["-D".as_ref(), data.as_ref(), "-p".as_ref(), port_number.as_ref()];
     arguments.extend(SETTINGS.iter().flat_map(|setting| [OsStr::new("-c"), OsStr::new(setting)]));
     let url = format!("postgres://postgres:{password}@127.0.0.1:{port}/postgres");
-    home.serve(&postgres, &arguments, Signal::INT, url, || is_ready(&data))
+    let process = home.serve(&postgres, &arguments, Signal::INT, || is_ready(&data))?;
+    Ok(Server { processes: vec![process], values: vec![url] })
 }
 
 /// Reads what `pg_ctl` reads: the eighth line of the pid file.
