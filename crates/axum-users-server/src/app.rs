@@ -67,6 +67,7 @@ pub(crate) fn manager<Id: UserId>(
         .password_policy(config.password.clone())
         .keep_last_superuser(config.keep_last_superuser)
         .danger_keep_sessions_on_password_change(config.auth.keep_sessions_on_password_change)
+        .strict(config.strict)
         .build()
         .map_err(Failure::failed)
 }
@@ -93,6 +94,7 @@ where
         .requires_verification(config.auth.requires_verification)
         .keep_last_superuser(config.keep_last_superuser)
         .danger_keep_sessions_on_password_change(config.auth.keep_sessions_on_password_change)
+        .strict(config.strict)
         .allowed_origins(origins)
         .body_limit(settings.body_limit)
         .trusted_proxies(settings.trusted_proxies);

@@ -45,6 +45,7 @@ struct Inner<P: UserProfile> {
     allowed_origins: Vec<String>,
     body_limit: usize,
     trusted_proxies: usize,
+    strict: bool,
 }
 
 /// Everything that the manager can do, `users.create(…)`, `users.update(…)`, without a detour.
@@ -65,6 +66,7 @@ impl<P: UserProfile> Users<P> {
             allowed_origins: Vec::new(),
             body_limit: BODY_LIMIT,
             trusted_proxies: 0,
+            strict: false,
         }
     }
 
@@ -98,6 +100,10 @@ impl<P: UserProfile> Users<P> {
         self.0.body_limit
     }
 
+    pub(crate) fn strict(&self) -> bool {
+        self.0.strict
+    }
+
     pub(crate) fn trusted_proxies(&self) -> usize {
         self.0.trusted_proxies
     }
@@ -112,6 +118,7 @@ pub struct UsersBuilder<P: UserProfile> {
     allowed_origins: Vec<String>,
     body_limit: usize,
     trusted_proxies: usize,
+    strict: bool,
 }
 
 impl<P: UserProfile> UsersBuilder<P> {
@@ -166,6 +173,17 @@ impl<P: UserProfile> UsersBuilder<P> {
         self
     }
 
+    /// Closes what is weak because the wire of FastAPI Users has it so. Default: off.
+    ///
+    /// What [`UserManagerBuilder::strict`] says. Rules of other builders are theirs: a longer password
+    /// ([`PasswordPolicy::min_length`]), the name of a cookie ([`CookieTransport::name`](crate::CookieTransport::name)),
+    /// lifetimes.
+    pub fn strict(mut self, strict: bool) -> Self {
+        self.manager = self.manager.strict(strict);
+        self.strict = strict;
+        self
+    }
+
     /// Browser origins (`https://app.example.com`) that may write with cookies, besides our own. Default: none.
     pub fn allowed_origins(mut self, origins: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.allowed_origins = origins.into_iter().map(Into::into).collect();
@@ -215,6 +233,7 @@ impl<P: UserProfile> UsersBuilder<P> {
             allowed_origins: self.allowed_origins,
             body_limit: self.body_limit,
             trusted_proxies: self.trusted_proxies,
+            strict: self.strict,
         })))
     }
 }

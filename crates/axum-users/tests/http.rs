@@ -31,5 +31,7 @@ mod people;
 mod races;
 #[path = "http/sessions.rs"]
 mod sessions;
+#[path = "http/strict.rs"]
+mod strict;
 #[path = "http/transports.rs"]
 mod transports;

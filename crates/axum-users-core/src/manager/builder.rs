@@ -22,6 +22,7 @@ pub struct UserManagerBuilder<P: UserProfile> {
     clock: Clock,
     keep_last_superuser: bool,
     keep_sessions_on_password_change: bool,
+    strict: bool,
 }
 
 impl<P: UserProfile> UserManager<P> {
@@ -35,6 +36,7 @@ impl<P: UserProfile> UserManager<P> {
             clock: Clock::system(),
             keep_last_superuser: true,
             keep_sessions_on_password_change: false,
+            strict: false,
         }
     }
 }
@@ -79,6 +81,19 @@ impl<P: UserProfile> UserManagerBuilder<P> {
         self
     }
 
+    /// Closes what is weak because the wire of FastAPI Users has it so. Default: off.
+    ///
+    /// - Who changes their own password or address proves who they are: by the current password
+    ///   ([`UserUpdate::current_password`](crate::UserUpdate)), or by a session whose login is less than 10 minutes old
+    ///   (ASVS 6.2.3, 7.5.1). Else [`Error::CurrentPasswordRequired`](crate::Error).
+    /// - A superuser does not choose the password of another user (ASVS 6.4.6): [`Error::InvalidPassword`](crate::Error).
+    ///
+    /// Programs, which call without an [`Acting`](crate::Acting) session, may do both. Later releases may add rules here.
+    pub fn strict(mut self, strict: bool) -> Self {
+        self.strict = strict;
+        self
+    }
+
     /// The manager.
     ///
     /// # Errors
@@ -96,6 +111,7 @@ impl<P: UserProfile> UserManagerBuilder<P> {
             clock: self.clock,
             keep_last_superuser: self.keep_last_superuser,
             keep_sessions_on_password_change: self.keep_sessions_on_password_change,
+            strict: self.strict,
         })))
     }
 }

@@ -52,6 +52,7 @@ struct Inner<P: UserProfile> {
     clock: Clock,
     keep_last_superuser: bool,
     keep_sessions_on_password_change: bool,
+    strict: bool,
 }
 
 impl<P: UserProfile> UserManager<P> {

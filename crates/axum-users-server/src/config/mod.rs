@@ -31,6 +31,7 @@ use crate::secrets::{self, SecretSettings};
 #[non_exhaustive]
 pub struct Config {
     pub(crate) folder: PathBuf,
+    pub(crate) strict: bool,
     pub(crate) server: ServerSettings,
     pub(crate) database: DatabaseSettings,
     pub(crate) secrets: SecretSettings,
@@ -107,6 +108,7 @@ impl Config {
         let entries = keys.finish()?;
         Ok(Self {
             folder: sources.folder.clone(),
+            strict: profile == Profile::Strict,
             server,
             database,
             secrets,
@@ -167,9 +169,8 @@ const LATER: &[&str] = &[
 
 /// What `profile = "strict"` will mean and does not mean yet.
 const STRICT_LACKS: &str = "profile = \"strict\" is not complete in this release: registration and a change of address still \
-    tell whether a mailbox has an account, an address changes at once, LOGIN_USER_NOT_VERIFIED is still answered, a password \
-    change does not ask for the current password, administrators can still set passwords, tokens carry the type JWT, and a \
-    slash at the end of a path is accepted";
+    tell whether a mailbox has an account, an address changes at once, LOGIN_USER_NOT_VERIFIED is still answered, \
+    tokens carry the type JWT, and a slash at the end of a path is accepted";
 
 /// Keys that also come from `…_FILE` and are never shown.
 fn is_secret(key: &str) -> bool {
