@@ -30,6 +30,10 @@ pub enum Error {
     /// The current password that was sent is not the one.
     #[error("the current password is wrong")]
     CurrentPasswordWrong,
+    /// Whether the password is known from a breach was not found out, and [`OnFailure::Refuse`](crate::password::OnFailure) says
+    /// that it is refused then.
+    #[error("whether the password is known from a breach was not found out")]
+    BreachedPasswordsUnavailable,
     /// The credentials do not prove who is calling.
     #[error("unknown user, wrong password or inactive user")]
     BadCredentials,

@@ -4,11 +4,13 @@ use std::{fs, path::Path, time::Duration};
 
 use axum::Router;
 use axum_users::{
-    AccessTokenDatabase, AuthBackend, BearerTransport, CookieTransport, DatabaseStrategy, DefaultHasher, JwtStrategy,
-    PasswordPool, SameSite, Secret, SqlStore, SqlStoreBuilder, UserDatabase, UserId, UserManager, UserProfile, Users,
+    AccessTokenDatabase, AuthBackend, BearerTransport, BreachedPasswordsRange, CookieTransport, DatabaseStrategy,
+    DefaultHasher, JwtStrategy, PasswordPool, SameSite, Secret, SqlStore, SqlStoreBuilder, UserDatabase, UserId,
+    UserManager, UserProfile, Users,
     jwt::{JwtKey, JwtKeys},
     memory::MemoryStore,
     openapi::OpenApi,
+    password::{BreachedError, BreachedPasswords, BreachedPasswordsFile, OnFailure, PasswordSha1},
     random,
 };
 use zeroize::Zeroizing;
@@ -16,7 +18,8 @@ use zeroize::Zeroizing;
 use crate::{
     Failure,
     config::{
-        BackendSettings, Config, CookieSettings, JwtKeySettings, SameSiteSetting, StrategySettings, TransportSettings,
+        BackendSettings, BreachedList, Config, CookieSettings, JwtKeySettings, SameSiteSetting, StrategySettings,
+        TransportSettings,
     },
     profile::{self, ServerProfile},
     web,
@@ -33,7 +36,7 @@ impl<Id: UserId> App<Id> {
     /// Opens everything.
     pub(crate) async fn open(config: &Config, jwt: &Secret) -> Result<Self, Failure> {
         let store = store_builder::<Id>(config)?.connect().await?;
-        let users = users(config, store.clone(), jwt)?;
+        let users = users(config, store.clone(), jwt, breached(config)?)?;
         let router = web::router(config, &users);
         Ok(Self { users, store, router })
     }
@@ -62,7 +65,11 @@ pub(crate) fn manager<Id: UserId>(
     config: &Config,
     store: SqlStore<ServerProfile<Id>>,
 ) -> Result<UserManager<ServerProfile<Id>>, Failure> {
-    UserManager::builder(store)
+    let mut builder = UserManager::builder(store);
+    if let Some((list, on_failure)) = breached(config)? {
+        builder = builder.breached_passwords(list, on_failure);
+    }
+    builder
         .passwords(passwords(config)?)
         .password_policy(config.password.clone())
         .keep_last_superuser(config.keep_last_superuser)
@@ -77,11 +84,16 @@ pub(crate) fn openapi<Id: UserId>(config: &Config) -> Result<OpenApi, Failure> {
     if !profile::install(&config.columns) {
         return Err(Failure::failed("this process serves other own columns already"));
     }
-    let users = users::<Id, _>(config, MemoryStore::new(), &random::token())?;
+    let users = users::<Id, _>(config, MemoryStore::new(), &random::token(), None)?;
     Ok(web::openapi(config, &users))
 }
 
-fn users<Id: UserId, D>(config: &Config, store: D, jwt: &Secret) -> Result<Users<ServerProfile<Id>>, Failure>
+fn users<Id: UserId, D>(
+    config: &Config,
+    store: D,
+    jwt: &Secret,
+    breached: Option<(Breached, OnFailure)>,
+) -> Result<Users<ServerProfile<Id>>, Failure>
 where
     D: UserDatabase<ServerProfile<Id>> + AccessTokenDatabase<ServerProfile<Id>> + Clone,
 {
@@ -98,10 +110,39 @@ where
         .allowed_origins(origins)
         .body_limit(settings.body_limit)
         .trusted_proxies(settings.trusted_proxies);
+    if let Some((list, on_failure)) = breached {
+        builder = builder.breached_passwords(list, on_failure);
+    }
     for settings in &config.auth.backends {
         builder = builder.backend(backend(config, settings, store.clone(), jwt)?);
     }
     builder.build().map_err(Failure::usage)
+}
+
+/// The list of breached passwords that is configured, opened.
+enum Breached {
+    File(BreachedPasswordsFile),
+    Range(BreachedPasswordsRange),
+}
+
+fn breached(config: &Config) -> Result<Option<(Breached, OnFailure)>, Failure> {
+    let Some(settings) = &config.breached else { return Ok(None) };
+    let list = match &settings.list {
+        BreachedList::Range(range) => Breached::Range(range.clone()),
+        BreachedList::File(path) => Breached::File(BreachedPasswordsFile::open(path).map_err(|error| {
+            Failure::usage(format!("password.breached.file: {} cannot be used: {error}", path.display()))
+        })?),
+    };
+    Ok(Some((list, settings.on_failure)))
+}
+
+impl BreachedPasswords for Breached {
+    async fn contains(&self, password: &PasswordSha1) -> Result<bool, BreachedError> {
+        match self {
+            Self::File(list) => list.contains(password).await,
+            Self::Range(list) => list.contains(password).await,
+        }
+    }
 }
 
 fn passwords(config: &Config) -> Result<PasswordPool, Failure> {

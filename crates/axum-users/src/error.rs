@@ -107,6 +107,7 @@ impl From<Error> for ApiError {
             )]),
             Error::Veto(veto) => Self::Veto(veto),
             Error::Busy { retry_after } => Self::Unavailable(retry_after),
+            Error::BreachedPasswordsUnavailable => Self::Unavailable(RETRY_AFTER),
             Error::Database(DatabaseError::Unavailable(source)) => {
                 tracing::error!(error = %chain(&*source), "the database is not available");
                 Self::Unavailable(RETRY_AFTER)

@@ -2,7 +2,10 @@
 
 use std::{ops::Deref, sync::Arc, time::Duration};
 
-use axum_users_core::{Clock, PasswordPolicy, PasswordPool, UserDatabase, UserHooks, UserManagerBuilder};
+use axum_users_core::{
+    Clock, PasswordPolicy, PasswordPool, UserDatabase, UserHooks, UserManagerBuilder,
+    password::{BreachedPasswords, OnFailure},
+};
 
 use crate::{AuthBackend, UserManager, UserProfile, input::BODY_LIMIT};
 
@@ -143,6 +146,14 @@ impl<P: UserProfile> UsersBuilder<P> {
     /// Which passwords may be set. Default: 8 to 1024 characters, not a common one, not the address.
     pub fn password_policy(mut self, policy: PasswordPolicy) -> Self {
         self.manager = self.manager.password_policy(policy);
+        self
+    }
+
+    /// Refuses new passwords that are known from breaches. Default: nobody is asked.
+    ///
+    /// See [`UserManagerBuilder::breached_passwords`].
+    pub fn breached_passwords(mut self, list: impl BreachedPasswords, on_failure: OnFailure) -> Self {
+        self.manager = self.manager.breached_passwords(list, on_failure);
         self
     }
 

@@ -4,6 +4,8 @@
 
 #[path = "http/access.rs"]
 mod access;
+#[path = "http/breached.rs"]
+mod breached;
 #[path = "http/browser.rs"]
 mod browser;
 #[path = "http/columns.rs"]

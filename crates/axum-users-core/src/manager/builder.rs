@@ -8,7 +8,7 @@ use crate::{
     database::UserDatabase,
     erased::{DynUserDatabase, DynUserHooks},
     hooks::UserHooks,
-    password::{DefaultHasher, PasswordPolicy, PasswordPool},
+    password::{BreachedPasswords, DefaultHasher, OnFailure, PasswordPolicy, PasswordPool, breached::BreachedCheck},
     profile::UserProfile,
 };
 
@@ -23,6 +23,7 @@ pub struct UserManagerBuilder<P: UserProfile> {
     keep_last_superuser: bool,
     keep_sessions_on_password_change: bool,
     strict: bool,
+    breached: Option<BreachedCheck>,
 }
 
 impl<P: UserProfile> UserManager<P> {
@@ -37,6 +38,7 @@ impl<P: UserProfile> UserManager<P> {
             keep_last_superuser: true,
             keep_sessions_on_password_change: false,
             strict: false,
+            breached: None,
         }
     }
 }
@@ -57,6 +59,17 @@ impl<P: UserProfile> UserManagerBuilder<P> {
     /// Which passwords may be set, unless a hook says otherwise. Default: [`PasswordPolicy::default`].
     pub fn password_policy(mut self, policy: PasswordPolicy) -> Self {
         self.policy = policy;
+        self
+    }
+
+    /// Refuses new passwords that are known from breaches (ASVS 6.2.12). Default: nobody is asked.
+    ///
+    /// The list is asked about every password that is set, by requests and by programs, once
+    /// [`UserHooks::validate_password`](crate::UserHooks::validate_password), be it the policy or the application's own, has
+    /// accepted it. It may take [`BREACHED_BUDGET`](crate::password::BREACHED_BUDGET); on an error and after that, `on_failure`
+    /// decides.
+    pub fn breached_passwords(mut self, list: impl BreachedPasswords, on_failure: OnFailure) -> Self {
+        self.breached = Some(BreachedCheck::new(list, on_failure));
         self
     }
 
@@ -112,6 +125,7 @@ impl<P: UserProfile> UserManagerBuilder<P> {
             keep_last_superuser: self.keep_last_superuser,
             keep_sessions_on_password_change: self.keep_sessions_on_password_change,
             strict: self.strict,
+            breached: self.breached,
         })))
     }
 }

@@ -42,7 +42,8 @@ impl<P: UserProfile> UserManager<P> {
     /// [`UserManagerBuilder::strict`](super::UserManagerBuilder::strict) says when it has to come.
     ///
     /// # Errors
-    /// [`Error::CurrentPasswordRequired`], [`Error::CurrentPasswordWrong`], [`Error::InvalidPassword`], [`Error::UserAlreadyExists`], [`Error::ValueAlreadyExists`], [`Error::LastSuperuser`],
+    /// [`Error::CurrentPasswordRequired`], [`Error::CurrentPasswordWrong`], [`Error::InvalidPassword`],
+    /// [`Error::BreachedPasswordsUnavailable`], [`Error::UserAlreadyExists`], [`Error::ValueAlreadyExists`], [`Error::LastSuperuser`],
     /// [`Error::UserNotExists`], [`Error::SessionEnded`], [`Error::Busy`], [`Error::Database`].
     pub async fn update(
         &self,

@@ -4,6 +4,7 @@
 //! are told at once, and never a value.
 
 mod auth;
+mod breached;
 mod columns;
 mod database;
 pub(crate) mod keys;
@@ -17,6 +18,7 @@ use axum_users::{Argon2Params, PasswordPolicy};
 pub(crate) use auth::{
     BackendSettings, CookieSettings, JwtKeySettings, SameSiteSetting, StrategySettings, TransportSettings,
 };
+pub(crate) use breached::{BreachedList, BreachedSettings};
 pub(crate) use columns::OwnColumn;
 pub(crate) use database::{DatabaseSettings, IdKind};
 use keys::{Entry, Keys, words};
@@ -37,6 +39,7 @@ pub struct Config {
     pub(crate) secrets: SecretSettings,
     pub(crate) auth: AuthSettings,
     pub(crate) password: PasswordPolicy,
+    pub(crate) breached: Option<BreachedSettings>,
     pub(crate) argon2: Argon2Params,
     pub(crate) registration: bool,
     pub(crate) keep_last_superuser: bool,
@@ -93,6 +96,7 @@ impl Config {
             keep_sessions_on_password_change: keys.get("auth.keep_sessions_on_password_change", false),
         };
         let (password, argon2) = read_password(keys, profile);
+        let breached = BreachedSettings::read(keys);
         let registration = keys.get("registration.enabled", true);
         let keep_last_superuser = keys.get("users.keep_last_superuser", true);
         let columns = columns::read(keys, &database);
@@ -114,6 +118,7 @@ impl Config {
             secrets,
             auth,
             password,
+            breached,
             argon2,
             registration,
             keep_last_superuser,
