@@ -27,6 +27,8 @@ mod input;
 mod late;
 #[path = "http/openapi.rs"]
 mod openapi;
+#[path = "http/passwords.rs"]
+mod passwords;
 #[path = "http/people.rs"]
 mod people;
 #[path = "http/races.rs"]
