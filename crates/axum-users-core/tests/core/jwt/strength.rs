@@ -152,3 +152,14 @@ proptest! {
         prop_assert!(bytes.len() >= 32 || answer.is_err());
     }
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 50, max_shrink_iters: 0, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// 128 random bits in 32 hexadecimal digits are enough; an estimate may err, but rarely.
+    #[test]
+    fn jw_06_short_hexadecimal_secrets_are_accepted(secrets in prop::collection::vec("[0-9a-f]{32}", 100)) {
+        let refused = secrets.iter().filter(|secret| check_secret(secret.as_bytes()).is_err()).count();
+        prop_assert!(refused <= 2, "{refused} of 100");
+    }
+}
