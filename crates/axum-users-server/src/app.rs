@@ -216,7 +216,7 @@ fn jwt_strategy(
     key: &JwtKeySettings,
 ) -> Result<JwtStrategy, Failure> {
     let keys = match key {
-        // The configuration has judged these secrets already.
+        // The configuration has judged these secrets already, and let weak ones through only where that was asked for.
         JwtKeySettings::Secret(algorithm) => {
             let key =
                 |secret: &Secret| JwtKey::from_secret(*algorithm, secret.expose().as_bytes()).map_err(Failure::usage);
@@ -236,6 +236,7 @@ fn jwt_strategy(
             JwtKeys::new(key.map_err(problem)?)
         }
     };
-    let strategy = JwtStrategy::with_keys(keys, lifetime.unwrap_or_default()).audience(audience);
+    let strategy = JwtStrategy::danger_weak_keys(keys, lifetime.unwrap_or_default()).map_err(Failure::usage)?;
+    let strategy = strategy.audience(audience);
     Ok(if lifetime.is_none() { strategy.danger_without_lifetime() } else { strategy })
 }

@@ -35,30 +35,45 @@ impl JwtStrategy {
     /// # Errors
     /// [`WeakSecret`] when the secret is short, guessable or published (RFC 8725 section 3.5).
     pub fn new(secret: &[u8], lifetime: Duration) -> Result<Self, WeakSecret> {
-        let key = JwtKey::hs256(secret);
-        key.check_strength()?;
-        Ok(Self::with_keys(JwtKeys::new(key), lifetime))
+        Self::with_keys(JwtKeys::new(JwtKey::hs256(secret)), lifetime)
+    }
+
+    /// Signs with the current one of these keys, and accepts the previous ones too.
+    ///
+    /// # Errors
+    /// [`WeakSecret`] as [`new`](Self::new), for any of the keys: an old one lets whoever guesses it in as well.
+    pub fn with_keys(keys: JwtKeys, lifetime: Duration) -> Result<Self, WeakSecret> {
+        keys.check_strength()?;
+        Self::danger_weak_keys(keys, lifetime)
     }
 
     /// Signs with HS256 and any secret: for a deployment that is taken over with a short one.
     ///
     /// # Security
     /// Whoever guesses the secret is whoever they want to be.
-    #[must_use]
-    pub fn danger_weak_secret(secret: &[u8], lifetime: Duration) -> Self {
-        Self::with_keys(JwtKeys::new(JwtKey::hs256(secret)), lifetime)
+    ///
+    /// # Errors
+    /// [`WeakSecret`] when it is [no secret at all](WeakSecret::is_unusable).
+    pub fn danger_weak_secret(secret: &[u8], lifetime: Duration) -> Result<Self, WeakSecret> {
+        Self::danger_weak_keys(JwtKeys::new(JwtKey::hs256(secret)), lifetime)
     }
 
-    /// Signs with the current one of these keys, and accepts the previous ones too.
-    #[must_use]
-    pub fn with_keys(keys: JwtKeys, lifetime: Duration) -> Self {
-        Self {
+    /// [`with_keys`](Self::with_keys) with secrets of any strength, for the same purpose.
+    ///
+    /// # Security
+    /// Whoever guesses one of the secrets is whoever they want to be.
+    ///
+    /// # Errors
+    /// [`WeakSecret`] when one is [no secret at all](WeakSecret::is_unusable).
+    pub fn danger_weak_keys(keys: JwtKeys, lifetime: Duration) -> Result<Self, WeakSecret> {
+        keys.check_usable()?;
+        Ok(Self {
             keys,
             audience: vec![AUDIENCE.into()],
             issuer: None,
             lifetime: Some(lifetime),
             accept_without_exp: false,
-        }
+        })
     }
 
     /// Which audiences tokens are for; one of them in common is enough. Default: `fastapi-users:auth`.
