@@ -238,5 +238,6 @@ fn jwt_strategy(
     };
     let strategy = JwtStrategy::danger_weak_keys(keys, lifetime.unwrap_or_default()).map_err(Failure::usage)?;
     let strategy = strategy.audience(audience);
+    let strategy = if config.strict { strategy.explicit_type() } else { strategy };
     Ok(if lifetime.is_none() { strategy.danger_without_lifetime() } else { strategy })
 }

@@ -188,7 +188,8 @@ impl<P: UserProfile> UsersBuilder<P> {
     ///
     /// What [`UserManagerBuilder::strict`] says. Rules of other builders are theirs: a longer password
     /// ([`PasswordPolicy::min_length`]), the name of a cookie ([`CookieTransport::name`](crate::CookieTransport::name)),
-    /// lifetimes.
+    /// the type of
+    /// JWTs ([`JwtStrategy::explicit_type`](crate::JwtStrategy::explicit_type)), lifetimes.
     pub fn strict(mut self, strict: bool) -> Self {
         self.manager = self.manager.strict(strict);
         self.strict = strict;

@@ -37,5 +37,7 @@ mod races;
 mod sessions;
 #[path = "http/strict.rs"]
 mod strict;
+#[path = "http/tokens.rs"]
+mod tokens;
 #[path = "http/transports.rs"]
 mod transports;

@@ -17,7 +17,11 @@ use crate::{
 /// The audience of login tokens, unless told otherwise.
 const AUDIENCE: &str = "fastapi-users:auth";
 
-/// Signed tokens (RFC 7519) with `sub`, `aud`, `exp`, `iat` and `jti`.
+/// The type of an access token (RFC 9068 section 2.1).
+const ACCESS_TOKEN: &str = "at+jwt";
+
+/// Signed tokens (RFC 7519) with `sub`, `aud`, `exp`, `iat` and `jti`, and `iss` where an issuer is set: the id of the user is all that
+/// they tell of a person.
 ///
 /// Nothing is stored for a token that lives: the user is read with the marks of logged-out tokens in one query.
 #[derive(Clone, Debug)]
@@ -27,6 +31,7 @@ pub struct JwtStrategy {
     issuer: Option<String>,
     lifetime: Option<Duration>,
     accept_without_exp: bool,
+    explicit_type: bool,
 }
 
 impl JwtStrategy {
@@ -73,6 +78,7 @@ impl JwtStrategy {
             issuer: None,
             lifetime: Some(lifetime),
             accept_without_exp: false,
+            explicit_type: false,
         })
     }
 
@@ -88,6 +94,15 @@ impl JwtStrategy {
     #[must_use]
     pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
         self.issuer = Some(issuer.into());
+        self
+    }
+
+    /// Tokens say in their header that they are access tokens (`typ` is `at+jwt`), and others are refused, so that no token of
+    /// another purpose that was signed with the same secret is one (RFC 8725 section 3.11). Default: they say `JWT`, and it is not
+    /// looked at, as FastAPI Users has it.
+    #[must_use]
+    pub fn explicit_type(mut self) -> Self {
+        self.explicit_type = true;
         self
     }
 
@@ -115,6 +130,9 @@ impl JwtStrategy {
         let mut validation = Validation::audiences(&self.audience);
         if let Some(issuer) = &self.issuer {
             validation = validation.issuer(issuer);
+        }
+        if self.explicit_type {
+            validation = validation.typ(ACCESS_TOKEN);
         }
         if self.lifetime.is_none() || self.accept_without_exp {
             validation = validation.danger_accept_without_exp();
@@ -153,7 +171,10 @@ impl<P: UserProfile> Strategy<P> for JwtStrategy {
         if let Some(issuer) = &self.issuer {
             claims = claims.with("iss", issuer.clone());
         }
-        let token = self.keys.encode(&claims).map_err(|error| Error::Internal(error.into()))?;
+        let token = self
+            .keys
+            .encode_as(if self.explicit_type { ACCESS_TOKEN } else { "JWT" }, &claims)
+            .map_err(|error| Error::Internal(error.into()))?;
         Ok(Secret::from(token))
     }
 
