@@ -186,7 +186,7 @@ impl<P: UserProfile> UsersBuilder<P> {
 
     /// Closes what is weak because the wire of FastAPI Users has it so. Default: off.
     ///
-    /// What [`UserManagerBuilder::strict`] says. Rules of other builders are theirs: a longer password
+    /// What [`UserManagerBuilder::strict`] says; two members of one name in a JSON body are 422, and no route ends in a slash. Rules of other builders are theirs: a longer password
     /// ([`PasswordPolicy::min_length`]), the name of a cookie ([`CookieTransport::name`](crate::CookieTransport::name)),
     /// the type of
     /// JWTs ([`JwtStrategy::explicit_type`](crate::JwtStrategy::explicit_type)), lifetimes.

@@ -7,7 +7,7 @@ use axum::{
     routing::post,
 };
 
-use super::{at, finish, uninterrupted};
+use super::{Paths, finish, uninterrupted};
 use crate::{
     Secret, UserProfile, Users,
     backend::AuthBackend,
@@ -25,8 +25,9 @@ pub(super) fn router<P: UserProfile, S: Clone + Send + Sync + 'static>(
     users: Users<P>,
     backend: AuthBackend<P>,
 ) -> Router<S> {
-    let router = at(Router::new(), "/login", "POST", post(login::<P>));
-    finish(at(router, "/logout", "POST", post(logout::<P>)), (users, backend))
+    let paths = Paths::of(&users);
+    let router = paths.at(Router::new(), "/login", "POST", post(login::<P>));
+    finish(paths.at(router, "/logout", "POST", post(logout::<P>)), (users, backend))
 }
 
 async fn login<P: UserProfile>(

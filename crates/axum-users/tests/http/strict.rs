@@ -13,7 +13,7 @@ use axum_users::{
 use serde_json::{Value, json};
 use time::Duration;
 
-use crate::people::{COOKIE, DB, JWT, OTHER, PASSWORD, Person, World, cheap};
+use crate::people::{COOKIE, DB, JWT, OTHER, PASSWORD, Person, World, bytes, cheap};
 
 const REQUIRED: &str = "UPDATE_USER_CURRENT_PASSWORD_REQUIRED";
 const WRONG: &str = "UPDATE_USER_CURRENT_PASSWORD_WRONG";
@@ -219,5 +219,60 @@ async fn pw_08_a_superuser_cannot_choose_the_password_of_another() {
             assert_eq!(status, 200);
         }
         world.logged_in(EMAIL, OTHER, JWT).await;
+    }
+}
+
+#[tokio::test]
+async fn in_02_a_name_that_stands_twice_is_refused() {
+    let json = [("content-type", "application/json")];
+    let register = format!(r#"{{"email": "b@camelot.bt", "password": "{OTHER}", "password": "{PASSWORD}"}}"#);
+    let escaped = format!(r#"{{"email": "b@camelot.bt", "password": "{OTHER}", "p\u0061ssword": "{PASSWORD}"}}"#);
+    let nested = format!(r#"{{"email": "b@camelot.bt", "password": "{PASSWORD}", "x": [{{"a": 1, "a": 1}}]}}"#);
+    for strict in [true, false] {
+        for (body, name) in [(&register, r#""password""#), (&escaped, r#""p\u0061ssword""#), (&nested, r#""a""#)] {
+            let world = world(strict);
+            let response = world.nobody().raw("POST", "/auth/register", &json, body.clone()).await;
+            if strict {
+                assert_eq!(response.status(), 422);
+                let issue = &serde_json::from_slice::<Value>(&bytes(response).await).unwrap()["detail"][0];
+                let place = body.rfind(name).unwrap();
+                assert_eq!((&issue["type"], &issue["loc"]), (&json!("json_invalid"), &json!(["body", place])));
+                assert_eq!(issue["ctx"]["error"], "Duplicate property name");
+                assert!(!issue.to_string().contains(OTHER));
+            } else {
+                assert_eq!(response.status(), 201);
+                world.logged_in("b@camelot.bt", PASSWORD, JWT).await;
+            }
+        }
+        let world = world(strict);
+        let boss = world.superuser("boss@camelot.bt").await;
+        for path in ["/users/me".to_owned(), format!("/users/{}", boss.id().await)] {
+            let response = boss.raw("PATCH", &path, &json, r#"{"email": 7, "email": "boss@camelot.bt"}"#).await;
+            assert_eq!(response.status(), if strict { 422 } else { 200 }, "{path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn au_06_a_slash_at_the_end_is_another_path() {
+    for strict in [true, false] {
+        let world = world(strict);
+        let boss = world.superuser("boss@camelot.bt").await;
+        let id = boss.id().await;
+        let mut paths = vec!["/auth/register".to_owned(), "/users/me".to_owned(), format!("/users/{id}")];
+        for backend in [JWT, COOKIE, DB] {
+            paths.extend([format!("{backend}/login"), format!("{backend}/logout")]);
+        }
+        for path in paths {
+            for method in ["GET", "POST", "PATCH", "DELETE", "HEAD", "OPTIONS"] {
+                let without = world.nobody().status(method, &path).await;
+                assert_ne!(without, 404, "{method} {path}");
+                let with = world.nobody().status(method, &format!("{path}/")).await;
+                assert_eq!(with, if strict { 404 } else { without }, "{method} {path}/");
+                for alias in [format!("{path}//"), format!("/{path}"), path.to_uppercase()] {
+                    assert_eq!(world.nobody().status(method, &alias).await, 404, "{method} {alias}");
+                }
+            }
+        }
     }
 }
