@@ -147,10 +147,18 @@ impl BreachedPasswords for Breached {
 
 fn passwords(config: &Config) -> Result<PasswordPool, Failure> {
     let hashing = &config.hashing;
-    let pool = PasswordPool::builder(DefaultHasher::new(config.argon2)).memory_budget(hashing.memory_budget);
+    let pool = PasswordPool::builder(hasher(config)).memory_budget(hashing.memory_budget);
     let pool = if hashing.concurrency == 0 { pool } else { pool.threads(hashing.concurrency) };
     pool.build().map_err(Failure::failed)
 }
+
+fn hasher(config: &Config) -> DefaultHasher {
+    let hasher = DefaultHasher::new(config.argon2);
+    if config.hashing.level_with_bcrypt { hasher.level_with_bcrypt(USUAL_BCRYPT_COST) } else { hasher }
+}
+
+/// What the libraries of the field used, among them that of FastAPI Users.
+const USUAL_BCRYPT_COST: u32 = 12;
 
 fn backend<P: UserProfile>(
     config: &Config,
@@ -240,4 +248,30 @@ fn jwt_strategy(
     let strategy = strategy.audience(audience);
     let strategy = if config.strict { strategy.explicit_type() } else { strategy };
     Ok(if lifetime.is_none() { strategy.danger_without_lifetime() } else { strategy })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Sources;
+
+    #[test]
+    fn en_02_wrong_answers_take_as_long_as_bcrypt_where_it_may_be() {
+        let levelled = |variables: &[(&str, &str)]| {
+            let named = |sources: Sources, (name, value): &(&str, &str)| sources.variable(name, value);
+            let sources = variables.iter().fold(Sources::folder("/nowhere"), named);
+            let hasher = format!("{:?}", hasher(&Config::load(&sources).unwrap()));
+            let bcrypt = hasher.contains(&format!("work_of_wrong_answer: {}", 115 << 12));
+            assert!(bcrypt || hasher.contains(&format!("work_of_wrong_answer: {}", 3 * 65536)), "{hasher}");
+            bcrypt
+        };
+        let switch = |value| ("AXUM_USERS__HASHING__LEVEL_WITH_BCRYPT", value);
+        let (strict, adopt) = (("AXUM_USERS__PROFILE", "strict"), ("AXUM_USERS__DATABASE__ADOPT", "true"));
+        let shared = ("AXUM_USERS__DATABASE__SHARED_WITH_FASTAPI_USERS", "true");
+        assert!(!levelled(&[]));
+        for usual in [strict, adopt, shared, switch("true")] {
+            assert!(levelled(&[usual]), "{usual:?}");
+        }
+        assert!(!levelled(&[strict, adopt, switch("false")]));
+    }
 }

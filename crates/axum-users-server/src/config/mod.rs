@@ -73,6 +73,7 @@ pub(crate) struct HashingSettings {
     /// 0: as many as cores.
     pub(crate) concurrency: usize,
     pub(crate) memory_budget: usize,
+    pub(crate) level_with_bcrypt: bool,
 }
 
 impl Config {
@@ -103,6 +104,11 @@ impl Config {
         let hashing = HashingSettings {
             concurrency: keys.get("hashing.concurrency", 0),
             memory_budget: keys.get("hashing.memory_budget_bytes", 256 << 20),
+            // Tables of our own hold no bcrypt, unless somebody put it there.
+            level_with_bcrypt: keys.get(
+                "hashing.level_with_bcrypt",
+                profile == Profile::Strict || database.adopt || database.shared_with_fastapi_users,
+            ),
         };
         keys.later(LATER);
         if profile == Profile::Strict {
