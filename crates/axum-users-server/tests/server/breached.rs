@@ -89,6 +89,17 @@ fn pw_04_without_an_answer_on_failure_decides() {
 }
 
 #[test]
+fn pw_04_no_proxy_of_the_environment_learns_of_it() {
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let folder = Folder::new();
+    let text = format!("range_url = \"http://{}/range\"\non_failure = \"refuse\"", service());
+    folder.write("axum-users.toml", &format!("[password.breached]\n{text}"));
+    let proxy = format!("http://{closed}");
+    let server = folder.serve_with(&["http_proxy", "HTTP_PROXY", "ALL_PROXY"].map(|name| (name, proxy.as_str())));
+    assert_eq!(server.register(KING).status, 201);
+}
+
+#[test]
 fn pw_04_a_list_that_cannot_be_used_stops_the_start() {
     let config = |text: &str| {
         let folder = Folder::new();
