@@ -24,6 +24,16 @@ pub enum Error {
     /// The password may not be set.
     #[error("the password was refused")]
     InvalidPassword(InvalidPassword),
+    /// The current password is asked for, or a login of the last minutes.
+    #[error("the current password is asked for")]
+    CurrentPasswordRequired,
+    /// The current password that was sent is not the one.
+    #[error("the current password is wrong")]
+    CurrentPasswordWrong,
+    /// Whether the password is known from a breach was not found out, and [`OnFailure::Refuse`](crate::password::OnFailure) says
+    /// that it is refused then.
+    #[error("whether the password is known from a breach was not found out")]
+    BreachedPasswordsUnavailable,
     /// The credentials do not prove who is calling.
     #[error("unknown user, wrong password or inactive user")]
     BadCredentials,

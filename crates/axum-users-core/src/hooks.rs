@@ -59,8 +59,8 @@ pub trait UserHooks<P: UserProfile>: Send + Sync + 'static {
         async {}
     }
 
-    /// After a user was changed. `update` is what was submitted, the password in clear text, without dropped fields; empty
-    /// updates count too.
+    /// After a user was changed. `update` is what was submitted, the password in clear text, without dropped fields and
+    /// without the current password; empty updates count too.
     fn on_after_update(
         &self,
         user: &User<P>,

@@ -55,6 +55,29 @@ mod tests {
     use super::*;
 
     #[test]
+    fn se_01_a_million_tokens_differ_and_no_bit_is_favoured() {
+        const TOKENS: usize = 1_000_000;
+        let mut seen = HashSet::with_capacity(TOKENS);
+        // How often each value was seen at each place.
+        let mut counts = [[0_u32; 256]; 32];
+        for _ in 0..TOKENS {
+            let token: [u8; 32] = URL_SAFE_NO_PAD.decode(token().expose()).unwrap().try_into().unwrap();
+            for (byte, counts) in token.iter().zip(&mut counts) {
+                counts[usize::from(*byte)] += 1;
+            }
+            assert!(seen.insert(token), "twice");
+        }
+        for (place, counts) in counts.iter().enumerate() {
+            for bit in 0..8 {
+                let ones: u32 =
+                    counts.iter().enumerate().filter(|(byte, _)| byte >> bit & 1 == 1).map(|(_, it)| it).sum();
+                // 2 per cent are 40 standard deviations.
+                assert!((480_000..=520_000).contains(&ones), "bit {bit} of byte {place}: {ones}");
+            }
+        }
+    }
+
+    #[test]
     fn tokens_have_43_characters_of_base64url_and_differ() {
         let tokens: HashSet<String> = (0..1000).map(|_| token().expose().to_owned()).collect();
         assert_eq!(tokens.len(), 1000);

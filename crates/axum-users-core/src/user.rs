@@ -98,6 +98,9 @@ impl<P: UserProfile> UserCreate<P> {
 pub struct UserUpdate<P: UserProfile> {
     /// A new password, as typed.
     pub password: Option<Secret>,
+    /// The password so far, as the user typed it who changes themselves; it proves who asks. Not for programs, and not for
+    /// changes of another user: there it is ignored.
+    pub current_password: Option<Secret>,
     /// A new address.
     pub email: Option<Email>,
     /// See [`User::is_active`].
@@ -114,6 +117,7 @@ impl<P: UserProfile> Default for UserUpdate<P> {
     fn default() -> Self {
         Self {
             password: None,
+            current_password: None,
             email: None,
             is_active: None,
             is_superuser: None,

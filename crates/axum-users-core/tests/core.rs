@@ -3,6 +3,8 @@
 
 #[path = "core/body.rs"]
 mod body;
+#[path = "core/breached.rs"]
+mod breached;
 #[path = "core/columns.rs"]
 mod columns;
 #[path = "core/email.rs"]

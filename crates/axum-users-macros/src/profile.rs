@@ -8,10 +8,11 @@ use syn::{
 };
 
 /// Columns of the user itself, and words of its requests and answers.
-const TAKEN: [&str; 10] = [
+const TAKEN: [&str; 11] = [
     "id",
     "email",
     "password",
+    "current_password",
     "hashed_password",
     "is_active",
     "is_superuser",

@@ -4,11 +4,13 @@ use std::{fs, path::Path, time::Duration};
 
 use axum::Router;
 use axum_users::{
-    AccessTokenDatabase, AuthBackend, BearerTransport, CookieTransport, DatabaseStrategy, DefaultHasher, JwtStrategy,
-    PasswordPool, SameSite, Secret, SqlStore, SqlStoreBuilder, UserDatabase, UserId, UserManager, UserProfile, Users,
+    AccessTokenDatabase, AuthBackend, BearerTransport, BreachedPasswordsRange, CookieTransport, DatabaseStrategy,
+    DefaultHasher, JwtStrategy, PasswordPool, SameSite, Secret, SqlStore, SqlStoreBuilder, UserDatabase, UserId,
+    UserManager, UserProfile, Users,
     jwt::{JwtKey, JwtKeys},
     memory::MemoryStore,
     openapi::OpenApi,
+    password::{BreachedError, BreachedPasswords, BreachedPasswordsFile, OnFailure, PasswordSha1},
     random,
 };
 use zeroize::Zeroizing;
@@ -16,7 +18,8 @@ use zeroize::Zeroizing;
 use crate::{
     Failure,
     config::{
-        BackendSettings, Config, CookieSettings, JwtKeySettings, SameSiteSetting, StrategySettings, TransportSettings,
+        BackendSettings, BreachedList, Config, CookieSettings, JwtKeySettings, SameSiteSetting, StrategySettings,
+        TransportSettings,
     },
     profile::{self, ServerProfile},
     web,
@@ -33,7 +36,7 @@ impl<Id: UserId> App<Id> {
     /// Opens everything.
     pub(crate) async fn open(config: &Config, jwt: &Secret) -> Result<Self, Failure> {
         let store = store_builder::<Id>(config)?.connect().await?;
-        let users = users(config, store.clone(), jwt)?;
+        let users = users(config, store.clone(), jwt, breached(config)?)?;
         let router = web::router(config, &users);
         Ok(Self { users, store, router })
     }
@@ -62,11 +65,16 @@ pub(crate) fn manager<Id: UserId>(
     config: &Config,
     store: SqlStore<ServerProfile<Id>>,
 ) -> Result<UserManager<ServerProfile<Id>>, Failure> {
-    UserManager::builder(store)
+    let mut builder = UserManager::builder(store);
+    if let Some((list, on_failure)) = breached(config)? {
+        builder = builder.breached_passwords(list, on_failure);
+    }
+    builder
         .passwords(passwords(config)?)
         .password_policy(config.password.clone())
         .keep_last_superuser(config.keep_last_superuser)
         .danger_keep_sessions_on_password_change(config.auth.keep_sessions_on_password_change)
+        .strict(config.strict)
         .build()
         .map_err(Failure::failed)
 }
@@ -76,11 +84,16 @@ pub(crate) fn openapi<Id: UserId>(config: &Config) -> Result<OpenApi, Failure> {
     if !profile::install(&config.columns) {
         return Err(Failure::failed("this process serves other own columns already"));
     }
-    let users = users::<Id, _>(config, MemoryStore::new(), &random::token())?;
+    let users = users::<Id, _>(config, MemoryStore::new(), &random::token(), None)?;
     Ok(web::openapi(config, &users))
 }
 
-fn users<Id: UserId, D>(config: &Config, store: D, jwt: &Secret) -> Result<Users<ServerProfile<Id>>, Failure>
+fn users<Id: UserId, D>(
+    config: &Config,
+    store: D,
+    jwt: &Secret,
+    breached: Option<(Breached, OnFailure)>,
+) -> Result<Users<ServerProfile<Id>>, Failure>
 where
     D: UserDatabase<ServerProfile<Id>> + AccessTokenDatabase<ServerProfile<Id>> + Clone,
 {
@@ -93,21 +106,59 @@ where
         .requires_verification(config.auth.requires_verification)
         .keep_last_superuser(config.keep_last_superuser)
         .danger_keep_sessions_on_password_change(config.auth.keep_sessions_on_password_change)
+        .strict(config.strict)
         .allowed_origins(origins)
         .body_limit(settings.body_limit)
         .trusted_proxies(settings.trusted_proxies);
+    if let Some((list, on_failure)) = breached {
+        builder = builder.breached_passwords(list, on_failure);
+    }
     for settings in &config.auth.backends {
         builder = builder.backend(backend(config, settings, store.clone(), jwt)?);
     }
     builder.build().map_err(Failure::usage)
 }
 
+/// The list of breached passwords that is configured, opened.
+enum Breached {
+    File(BreachedPasswordsFile),
+    Range(BreachedPasswordsRange),
+}
+
+fn breached(config: &Config) -> Result<Option<(Breached, OnFailure)>, Failure> {
+    let Some(settings) = &config.breached else { return Ok(None) };
+    let list = match &settings.list {
+        BreachedList::Range(range) => Breached::Range(range.clone()),
+        BreachedList::File(path) => Breached::File(BreachedPasswordsFile::open(path).map_err(|error| {
+            Failure::usage(format!("password.breached.file: {} cannot be used: {error}", path.display()))
+        })?),
+    };
+    Ok(Some((list, settings.on_failure)))
+}
+
+impl BreachedPasswords for Breached {
+    async fn contains(&self, password: &PasswordSha1) -> Result<bool, BreachedError> {
+        match self {
+            Self::File(list) => list.contains(password).await,
+            Self::Range(list) => list.contains(password).await,
+        }
+    }
+}
+
 fn passwords(config: &Config) -> Result<PasswordPool, Failure> {
     let hashing = &config.hashing;
-    let pool = PasswordPool::builder(DefaultHasher::new(config.argon2)).memory_budget(hashing.memory_budget);
+    let pool = PasswordPool::builder(hasher(config)).memory_budget(hashing.memory_budget);
     let pool = if hashing.concurrency == 0 { pool } else { pool.threads(hashing.concurrency) };
     pool.build().map_err(Failure::failed)
 }
+
+fn hasher(config: &Config) -> DefaultHasher {
+    let hasher = DefaultHasher::new(config.argon2);
+    if config.hashing.level_with_bcrypt { hasher.level_with_bcrypt(USUAL_BCRYPT_COST) } else { hasher }
+}
+
+/// What the libraries of the field used, among them that of FastAPI Users.
+const USUAL_BCRYPT_COST: u32 = 12;
 
 fn backend<P: UserProfile>(
     config: &Config,
@@ -173,7 +224,7 @@ fn jwt_strategy(
     key: &JwtKeySettings,
 ) -> Result<JwtStrategy, Failure> {
     let keys = match key {
-        // The configuration has judged these secrets already.
+        // The configuration has judged these secrets already, and let weak ones through only where that was asked for.
         JwtKeySettings::Secret(algorithm) => {
             let key =
                 |secret: &Secret| JwtKey::from_secret(*algorithm, secret.expose().as_bytes()).map_err(Failure::usage);
@@ -193,6 +244,34 @@ fn jwt_strategy(
             JwtKeys::new(key.map_err(problem)?)
         }
     };
-    let strategy = JwtStrategy::with_keys(keys, lifetime.unwrap_or_default()).audience(audience);
+    let strategy = JwtStrategy::danger_weak_keys(keys, lifetime.unwrap_or_default()).map_err(Failure::usage)?;
+    let strategy = strategy.audience(audience);
+    let strategy = if config.strict { strategy.explicit_type() } else { strategy };
     Ok(if lifetime.is_none() { strategy.danger_without_lifetime() } else { strategy })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Sources;
+
+    #[test]
+    fn en_02_wrong_answers_take_as_long_as_bcrypt_where_it_may_be() {
+        let levelled = |variables: &[(&str, &str)]| {
+            let named = |sources: Sources, (name, value): &(&str, &str)| sources.variable(name, value);
+            let sources = variables.iter().fold(Sources::folder("/nowhere"), named);
+            let hasher = format!("{:?}", hasher(&Config::load(&sources).unwrap()));
+            let bcrypt = hasher.contains(&format!("work_of_wrong_answer: {}", 115 << 12));
+            assert!(bcrypt || hasher.contains(&format!("work_of_wrong_answer: {}", 3 * 65536)), "{hasher}");
+            bcrypt
+        };
+        let switch = |value| ("AXUM_USERS__HASHING__LEVEL_WITH_BCRYPT", value);
+        let (strict, adopt) = (("AXUM_USERS__PROFILE", "strict"), ("AXUM_USERS__DATABASE__ADOPT", "true"));
+        let shared = ("AXUM_USERS__DATABASE__SHARED_WITH_FASTAPI_USERS", "true");
+        assert!(!levelled(&[]));
+        for usual in [strict, adopt, shared, switch("true")] {
+            assert!(levelled(&[usual]), "{usual:?}");
+        }
+        assert!(!levelled(&[strict, adopt, switch("false")]));
+    }
 }

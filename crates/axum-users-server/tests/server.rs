@@ -8,6 +8,8 @@
     reason = "helpers of tests"
 )]
 
+#[path = "server/breached.rs"]
+mod breached;
 #[path = "server/columns.rs"]
 mod columns;
 #[path = "server/configuration.rs"]

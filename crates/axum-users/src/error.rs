@@ -48,6 +48,10 @@ error_codes! {
     UpdateUserEmailAlreadyExists = "UPDATE_USER_EMAIL_ALREADY_EXISTS",
     /// The password may not be set; comes with a reason.
     UpdateUserInvalidPassword = "UPDATE_USER_INVALID_PASSWORD",
+    /// A new password or address needs the current password, or a login of the last 10 minutes.
+    UpdateUserCurrentPasswordRequired = "UPDATE_USER_CURRENT_PASSWORD_REQUIRED",
+    /// The current password that was sent is not the one.
+    UpdateUserCurrentPasswordWrong = "UPDATE_USER_CURRENT_PASSWORD_WRONG",
     /// A unique column of the application's own is taken; comes with the field.
     UpdateUserValueAlreadyExists = "UPDATE_USER_VALUE_ALREADY_EXISTS",
     /// The refresh token counts for nothing (any more); `error` is `invalid_grant` (RFC 6749 section 5.2).
@@ -98,6 +102,8 @@ impl From<Denied> for ApiError {
 impl From<Error> for ApiError {
     fn from(error: Error) -> Self {
         match error {
+            Error::CurrentPasswordRequired => Self::Code(ErrorCode::UpdateUserCurrentPasswordRequired),
+            Error::CurrentPasswordWrong => Self::Code(ErrorCode::UpdateUserCurrentPasswordWrong),
             Error::BadCredentials => Self::Code(ErrorCode::LoginBadCredentials),
             Error::UserNotVerified => Self::Code(ErrorCode::LoginUserNotVerified),
             Error::InvalidRefreshToken => Self::OAuth("invalid_grant", ErrorCode::RefreshBadToken.as_str()),
@@ -111,6 +117,7 @@ impl From<Error> for ApiError {
             )]),
             Error::Veto(veto) => Self::Veto(veto),
             Error::Busy { retry_after } => Self::Unavailable(retry_after),
+            Error::BreachedPasswordsUnavailable => Self::Unavailable(RETRY_AFTER),
             Error::Database(DatabaseError::Unavailable(source)) => {
                 tracing::error!(error = %chain(&*source), "the database is not available");
                 Self::Unavailable(RETRY_AFTER)

@@ -37,15 +37,16 @@ pub(crate) enum JsonBody {
 }
 
 impl JsonBody {
-    /// What the media type says it is. Malformed JSON is refused at once.
-    pub(crate) fn parse(headers: &HeaderMap, bytes: &[u8]) -> Result<Self, ApiError> {
+    /// What the media type says it is. Malformed JSON is refused at once; in strict, two members of one name are malformed.
+    pub(crate) fn parse(headers: &HeaderMap, bytes: &[u8], strict: bool) -> Result<Self, ApiError> {
         if bytes.is_empty() {
             return Ok(Self::Empty);
         }
         if !is_json(headers) {
             return Ok(Self::Text);
         }
-        json::parse(bytes).map(Self::Value).map_err(|error| match error {
+        let parse = if strict { json::parse_unique } else { json::parse };
+        parse(bytes).map(Self::Value).map_err(|error| match error {
             JsonError::Invalid { position, message } => {
                 ApiError::Unprocessable(vec![Issue::json_invalid(position, message)])
             }

@@ -53,6 +53,7 @@
 //! - **Your turn**: [`UserHooks`], before and after registration, login, change and deletion.
 //! - **Without a request**: [`UserManager`], which [`Users`] dereferences to.
 //! - **OpenAPI**: [`Users::openapi`]; with the feature `docs`, `openapi::openapi_router` serves it with a page.
+//! - **Breached passwords**: [`UsersBuilder::breached_passwords`], by a file or, with the feature `breached-range`, by a service.
 //! - **Other stores**: implement [`UserDatabase`]; `axum-users-testing` says whether it is right.
 //!
 //! # Security
@@ -63,6 +64,8 @@
 
 mod authenticator;
 mod backend;
+#[cfg(feature = "breached-range")]
+mod breached;
 mod error;
 mod extract;
 mod guard;
@@ -81,6 +84,8 @@ pub use axum_users_sql::{SchemaError, SqlStore, SqlStoreBuilder};
 
 pub use axum_users_macros::{ColumnValue, UserProfile};
 pub use backend::AuthBackend;
+#[cfg(feature = "breached-range")]
+pub use breached::BreachedPasswordsRange;
 pub use error::{ErrorCode, FRESH_LOGIN_REQUIRED};
 pub use extract::{CurrentUser, PresentedToken};
 pub use guard::{Active, Anyone, Denied, Guard, Superuser, Verified};

@@ -116,6 +116,7 @@ pub(crate) fn user_create<P: UserProfile>(body: JsonBody) -> Result<UserCreate<P
 pub(crate) fn user_update<P: UserProfile>(body: JsonBody, fields: Fields) -> Result<UserUpdate<P>, ApiError> {
     let mut body = body.into_body()?;
     let password = body.update_password("password");
+    let current_password = body.update_password("current_password");
     let email = body.update_email("email");
     let flag = match fields {
         Fields::Safe => Body::flag,
@@ -129,6 +130,7 @@ pub(crate) fn user_update<P: UserProfile>(body: JsonBody, fields: Fields) -> Res
     let update = || {
         Some(UserUpdate {
             password: password?,
+            current_password: current_password?,
             email: email?,
             is_active: is_active?,
             is_superuser: is_superuser?,

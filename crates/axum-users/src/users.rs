@@ -2,7 +2,10 @@
 
 use std::{ops::Deref, sync::Arc, time::Duration};
 
-use axum_users_core::{Clock, PasswordPolicy, PasswordPool, UserDatabase, UserHooks, UserManagerBuilder};
+use axum_users_core::{
+    Clock, PasswordPolicy, PasswordPool, UserDatabase, UserHooks, UserManagerBuilder,
+    password::{BreachedPasswords, OnFailure},
+};
 
 use crate::{AuthBackend, UserManager, UserProfile, input::BODY_LIMIT};
 
@@ -45,6 +48,7 @@ struct Inner<P: UserProfile> {
     allowed_origins: Vec<String>,
     body_limit: usize,
     trusted_proxies: usize,
+    strict: bool,
 }
 
 /// Everything that the manager can do, `users.create(…)`, `users.update(…)`, without a detour.
@@ -65,6 +69,7 @@ impl<P: UserProfile> Users<P> {
             allowed_origins: Vec::new(),
             body_limit: BODY_LIMIT,
             trusted_proxies: 0,
+            strict: false,
         }
     }
 
@@ -98,6 +103,10 @@ impl<P: UserProfile> Users<P> {
         self.0.body_limit
     }
 
+    pub(crate) fn strict(&self) -> bool {
+        self.0.strict
+    }
+
     pub(crate) fn trusted_proxies(&self) -> usize {
         self.0.trusted_proxies
     }
@@ -112,6 +121,7 @@ pub struct UsersBuilder<P: UserProfile> {
     allowed_origins: Vec<String>,
     body_limit: usize,
     trusted_proxies: usize,
+    strict: bool,
 }
 
 impl<P: UserProfile> UsersBuilder<P> {
@@ -139,6 +149,14 @@ impl<P: UserProfile> UsersBuilder<P> {
         self
     }
 
+    /// Refuses new passwords that are known from breaches. Default: nobody is asked.
+    ///
+    /// See [`UserManagerBuilder::breached_passwords`].
+    pub fn breached_passwords(mut self, list: impl BreachedPasswords, on_failure: OnFailure) -> Self {
+        self.manager = self.manager.breached_passwords(list, on_failure);
+        self
+    }
+
     /// Where the time comes from. Default: the system.
     pub fn clock(mut self, clock: Clock) -> Self {
         self.manager = self.manager.clock(clock);
@@ -163,6 +181,18 @@ impl<P: UserProfile> UsersBuilder<P> {
     /// See [`UserManagerBuilder::danger_keep_sessions_on_password_change`].
     pub fn danger_keep_sessions_on_password_change(mut self, keep: bool) -> Self {
         self.manager = self.manager.danger_keep_sessions_on_password_change(keep);
+        self
+    }
+
+    /// Closes what is weak because the wire of FastAPI Users has it so. Default: off.
+    ///
+    /// What [`UserManagerBuilder::strict`] says; two members of one name in a JSON body are 422, and no route ends in a slash. Rules of other builders are theirs: a longer password
+    /// ([`PasswordPolicy::min_length`]), the name of a cookie ([`CookieTransport::name`](crate::CookieTransport::name)),
+    /// the type of
+    /// JWTs ([`JwtStrategy::explicit_type`](crate::JwtStrategy::explicit_type)), lifetimes.
+    pub fn strict(mut self, strict: bool) -> Self {
+        self.manager = self.manager.strict(strict);
+        self.strict = strict;
         self
     }
 
@@ -215,6 +245,7 @@ impl<P: UserProfile> UsersBuilder<P> {
             allowed_origins: self.allowed_origins,
             body_limit: self.body_limit,
             trusted_proxies: self.trusted_proxies,
+            strict: self.strict,
         })))
     }
 }

@@ -4,6 +4,8 @@
 
 #[path = "http/access.rs"]
 mod access;
+#[path = "http/breached.rs"]
+mod breached;
 #[path = "http/browser.rs"]
 mod browser;
 #[path = "http/columns.rs"]
@@ -25,6 +27,8 @@ mod input;
 mod late;
 #[path = "http/openapi.rs"]
 mod openapi;
+#[path = "http/passwords.rs"]
+mod passwords;
 #[path = "http/people.rs"]
 mod people;
 #[path = "http/races.rs"]
@@ -35,5 +39,9 @@ mod refresh;
 mod session_list;
 #[path = "http/sessions.rs"]
 mod sessions;
+#[path = "http/strict.rs"]
+mod strict;
+#[path = "http/tokens.rs"]
+mod tokens;
 #[path = "http/transports.rs"]
 mod transports;

@@ -46,7 +46,7 @@ pub(crate) async fn application<P: UserProfile>(url: &str, clock: Clock, setting
     let other = SqlStore::<P>::builder(url).access_token_table("other_tokens").connect().await.unwrap();
     let cheap = DefaultHasher::new(Argon2Params::danger_below_floor(8, 1, 1).unwrap());
     // The secret of the recording is a published sample.
-    let jwt = || JwtStrategy::danger_weak_secret(SECRET, HOUR).danger_accept_without_exp();
+    let jwt = || JwtStrategy::danger_weak_secret(SECRET, HOUR).unwrap().danger_accept_without_exp();
     let bearer = |name: &str| BearerTransport::new(format!("auth/{name}/login"));
     let backends = [
         AuthBackend::new("jwt", bearer("jwt"), jwt()),

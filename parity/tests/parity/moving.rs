@@ -31,7 +31,7 @@ async fn users_of_the_other_system_log_in_and_their_tokens_count() {
     let ddl = sqlx::AssertSqlSafe(DDL.replace("@BCRYPT@", BCRYPT));
     sqlx::raw_sql(ddl).execute(&mut database).await.unwrap();
     let store = SqlStore::<()>::builder(&url).adopt(true).connect().await.unwrap();
-    let jwt = JwtStrategy::danger_weak_secret(SECRET, Duration::from_secs(3600));
+    let jwt = JwtStrategy::danger_weak_secret(SECRET, Duration::from_secs(3600)).unwrap();
     let users = Users::builder(store)
         .backend(AuthBackend::new("jwt", BearerTransport::new("auth/jwt/login"), jwt))
         .build()

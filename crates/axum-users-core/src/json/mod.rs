@@ -13,7 +13,7 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-pub use parse::parse;
+pub use parse::{parse, parse_unique};
 
 /// One JSON value as it came in.
 #[derive(Clone, Default, PartialEq)]
@@ -34,7 +34,8 @@ pub enum JsonInput {
     BrokenText(String),
     /// An array.
     Array(Vec<JsonInput>),
-    /// An object in the order of its members; of members with the same name the last counts, in the place of the first.
+    /// An object in the order of its members; of members with the same name the last counts, in the place of the first, unless
+    /// [`parse_unique`] was asked.
     Object(Vec<(String, JsonInput)>),
 }
 

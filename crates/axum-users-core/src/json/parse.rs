@@ -13,12 +13,25 @@ use super::{JsonError, JsonInput};
 /// [`JsonError::Invalid`] for what is not JSON, is nested deeper, or looks like UTF-16 or UTF-32; [`JsonError::Unreadable`] for
 /// bytes that are not UTF-8, 967 levels or more, and integers of more than 4300 digits.
 pub fn parse(body: &[u8]) -> Result<JsonInput, JsonError> {
+    read(body, false)
+}
+
+/// The same, where of members with one name not the last counts: they are refused (RFC 8259 section 4), so that no two readers of
+/// a body can read it differently.
+///
+/// # Errors
+/// As [`parse`], and [`JsonError::Invalid`] at the second name.
+pub fn parse_unique(body: &[u8]) -> Result<JsonInput, JsonError> {
+    read(body, true)
+}
+
+fn read(body: &[u8], unique: bool) -> Result<JsonInput, JsonError> {
     if is_wide(body) {
         return Err(JsonError::Invalid { position: 0, message: VALUE });
     }
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     let text = std::str::from_utf8(body).map_err(|_| JsonError::Unreadable)?;
-    let mut parser = Parser { text, at: 0, depth: 0 };
+    let mut parser = Parser { text, at: 0, depth: 0, unique };
     parser.document().map_err(|stop| match stop {
         Stop::Unreadable => JsonError::Unreadable,
         Stop::Invalid { at, message } => {
@@ -43,6 +56,7 @@ const UNTERMINATED: &str = "Unterminated string starting at";
 const CONTROL: &str = "Invalid control character at";
 const ESCAPE: &str = "Invalid \\escape";
 const U_ESCAPE: &str = "Invalid \\uXXXX escape";
+const DUPLICATE: &str = "Duplicate property name";
 const TOO_DEEP: &str = "Nesting is too deep";
 
 /// UTF-16 or UTF-32, by byte order mark or by where the NULs of the first, always ASCII, characters stand.
@@ -68,6 +82,8 @@ struct Parser<'a> {
     /// A byte offset, always between characters.
     at: usize,
     depth: usize,
+    /// Whether each member of an object needs a name of its own.
+    unique: bool,
 }
 
 impl Parser<'_> {
@@ -142,7 +158,11 @@ impl Parser<'_> {
             if self.peek() != Some(b'"') {
                 return self.fail(self.at, NAME);
             }
+            let start = self.at;
             let (name, _) = self.string()?;
+            if self.unique && places.contains_key(&name) {
+                return self.fail(start, DUPLICATE);
+            }
             self.skip_blanks();
             if self.peek() != Some(b':') {
                 return self.fail(self.at, COLON);

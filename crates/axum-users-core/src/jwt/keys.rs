@@ -83,6 +83,17 @@ impl JwtKeys {
         self.all().try_for_each(JwtKey::check_strength)
     }
 
+    /// Whether all secrets are secrets at all: neither empty nor a key of a key pair.
+    ///
+    /// # Errors
+    /// The first that is [unusable](WeakSecret::is_unusable).
+    pub fn check_usable(&self) -> Result<(), WeakSecret> {
+        match self.all().find_map(|key| key.check_strength().err().filter(|weak| weak.is_unusable())) {
+            Some(unusable) => Err(unusable),
+            None => Ok(()),
+        }
+    }
+
     /// By the key that the token names if we have it, else by every key of the algorithm: tokens of FastAPI Users name none.
     fn verify(&self, header: &Header, token: &Compact<'_>, now: i64) -> Result<(), JwtError> {
         let fits = |key: &&JwtKey| key.algorithm().as_str() == header.algorithm;

@@ -8,7 +8,7 @@ use crate::{
     database::UserDatabase,
     erased::{DynUserDatabase, DynUserHooks},
     hooks::UserHooks,
-    password::{DefaultHasher, PasswordPolicy, PasswordPool},
+    password::{BreachedPasswords, DefaultHasher, OnFailure, PasswordPolicy, PasswordPool, breached::BreachedCheck},
     profile::UserProfile,
 };
 
@@ -22,6 +22,8 @@ pub struct UserManagerBuilder<P: UserProfile> {
     clock: Clock,
     keep_last_superuser: bool,
     keep_sessions_on_password_change: bool,
+    strict: bool,
+    breached: Option<BreachedCheck>,
 }
 
 impl<P: UserProfile> UserManager<P> {
@@ -35,6 +37,8 @@ impl<P: UserProfile> UserManager<P> {
             clock: Clock::system(),
             keep_last_superuser: true,
             keep_sessions_on_password_change: false,
+            strict: false,
+            breached: None,
         }
     }
 }
@@ -55,6 +59,17 @@ impl<P: UserProfile> UserManagerBuilder<P> {
     /// Which passwords may be set, unless a hook says otherwise. Default: [`PasswordPolicy::default`].
     pub fn password_policy(mut self, policy: PasswordPolicy) -> Self {
         self.policy = policy;
+        self
+    }
+
+    /// Refuses new passwords that are known from breaches (ASVS 6.2.12). Default: nobody is asked.
+    ///
+    /// The list is asked about every password that is set, by requests and by programs, once
+    /// [`UserHooks::validate_password`](crate::UserHooks::validate_password), be it the policy or the application's own, has
+    /// accepted it. It may take [`BREACHED_BUDGET`](crate::password::BREACHED_BUDGET); on an error and after that, `on_failure`
+    /// decides.
+    pub fn breached_passwords(mut self, list: impl BreachedPasswords, on_failure: OnFailure) -> Self {
+        self.breached = Some(BreachedCheck::new(list, on_failure));
         self
     }
 
@@ -79,6 +94,19 @@ impl<P: UserProfile> UserManagerBuilder<P> {
         self
     }
 
+    /// Closes what is weak because the wire of FastAPI Users has it so. Default: off.
+    ///
+    /// - Who changes their own password or address proves who they are: by the current password
+    ///   ([`UserUpdate::current_password`](crate::UserUpdate)), or by a session whose login is less than 10 minutes old
+    ///   (ASVS 6.2.3, 7.5.1). Else [`Error::CurrentPasswordRequired`](crate::Error).
+    /// - A superuser does not choose the password of another user (ASVS 6.4.6): [`Error::InvalidPassword`](crate::Error).
+    ///
+    /// Programs, which call without an [`Acting`](crate::Acting) session, may do both. Later releases may add rules here.
+    pub fn strict(mut self, strict: bool) -> Self {
+        self.strict = strict;
+        self
+    }
+
     /// The manager.
     ///
     /// # Errors
@@ -96,6 +124,8 @@ impl<P: UserProfile> UserManagerBuilder<P> {
             clock: self.clock,
             keep_last_superuser: self.keep_last_superuser,
             keep_sessions_on_password_change: self.keep_sessions_on_password_change,
+            strict: self.strict,
+            breached: self.breached,
         })))
     }
 }

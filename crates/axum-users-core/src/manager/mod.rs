@@ -15,7 +15,7 @@ use crate::{
     error::Error,
     hooks::{PasswordContext, RequestInfo},
     id::UserId,
-    password::{PasswordPolicy, PasswordPool, ValidatedPassword},
+    password::{PasswordPolicy, PasswordPool, ValidatedPassword, breached::BreachedCheck},
     profile::UserProfile,
     secret::Secret,
     session::{SessionId, next_valid_after},
@@ -54,6 +54,8 @@ struct Inner<P: UserProfile> {
     clock: Clock,
     keep_last_superuser: bool,
     keep_sessions_on_password_change: bool,
+    strict: bool,
+    breached: Option<BreachedCheck>,
 }
 
 impl<P: UserProfile> UserManager<P> {
@@ -97,7 +99,7 @@ impl<P: UserProfile> UserManager<P> {
     /// whatever was asked for.
     ///
     /// # Errors
-    /// [`Error::InvalidPassword`], then [`Error::Veto`], [`Error::UserAlreadyExists`], [`Error::ValueAlreadyExists`],
+    /// [`Error::InvalidPassword`], [`Error::BreachedPasswordsUnavailable`], then [`Error::Veto`], [`Error::UserAlreadyExists`], [`Error::ValueAlreadyExists`],
     /// [`Error::Busy`], [`Error::Database`].
     pub async fn create(
         &self,
@@ -194,6 +196,9 @@ impl<P: UserProfile> UserManager<P> {
     ) -> Result<ValidatedPassword, Error> {
         let context = PasswordContext::new(email, user, &self.0.policy);
         self.0.hooks.validate_password(password.expose(), context).await.map_err(Error::InvalidPassword)?;
+        if let Some(breached) = &self.0.breached {
+            breached.check(password).await?;
+        }
         Ok(ValidatedPassword::accepted_by_hook(password.clone()))
     }
 }

@@ -6,6 +6,7 @@ use crate::{
     email::Email,
     error::Error,
     hooks::RequestInfo,
+    password::InvalidPassword,
     profile::UserProfile,
     secret::Secret,
     session::{EndTokens, KeptSession, NewSession, admits},
@@ -41,8 +42,12 @@ impl<P: UserProfile> UserManager<P> {
     /// user's tokens in the same transaction; the session that made the change (`acting`) lives on. A session of the user
     /// that was ended while its request was on its way changes nothing.
     ///
+    /// A current password that comes with a change of oneself is checked before anything else;
+    /// [`UserManagerBuilder::strict`](super::UserManagerBuilder::strict) says when it has to come.
+    ///
     /// # Errors
-    /// [`Error::InvalidPassword`], [`Error::UserAlreadyExists`], [`Error::ValueAlreadyExists`], [`Error::LastSuperuser`],
+    /// [`Error::CurrentPasswordRequired`], [`Error::CurrentPasswordWrong`], [`Error::InvalidPassword`],
+    /// [`Error::BreachedPasswordsUnavailable`], [`Error::UserAlreadyExists`], [`Error::ValueAlreadyExists`], [`Error::LastSuperuser`],
     /// [`Error::UserNotExists`], [`Error::SessionEnded`], [`Error::Busy`], [`Error::Database`].
     pub async fn update(
         &self,
@@ -54,6 +59,10 @@ impl<P: UserProfile> UserManager<P> {
     ) -> Result<User<P>, Error> {
         if fields == Fields::Safe {
             (update.is_active, update.is_superuser, update.is_verified) = (None, None, None);
+        }
+        let current_password = update.current_password.take();
+        if let Some(acting) = acting {
+            self.check_may_change(user, &update, current_password, acting).await?;
         }
         let change = self.change(user, &update, acting).await?;
         let updated = if change.is_empty() {
@@ -69,6 +78,43 @@ impl<P: UserProfile> UserManager<P> {
         );
         self.0.hooks.on_after_update(&updated, &update, request).await;
         Ok(updated)
+    }
+
+    /// Whether the session that asks is good enough for this change.
+    async fn check_may_change(
+        &self,
+        user: &User<P>,
+        update: &UserUpdate<P>,
+        current_password: Option<Secret>,
+        acting: &Acting<P>,
+    ) -> Result<(), Error> {
+        let strict = self.0.strict;
+        if acting.user_id != user.id {
+            return if strict && update.password.is_some() {
+                Err(Error::InvalidPassword(InvalidPassword::new("The password of another user cannot be chosen")))
+            } else {
+                Ok(())
+            };
+        }
+        if let Some(password) = current_password {
+            let verification = self.0.passwords.verify(password, user.hashed_password.clone()).await?;
+            if verification.is_valid() {
+                return Ok(());
+            }
+            tracing::info!(
+                target: "axum_users::audit", event = "update", outcome = "refused", user = %user.id,
+                "wrong current password"
+            );
+            return Err(Error::CurrentPasswordWrong);
+        }
+        let changes_credential =
+            update.password.is_some() || update.email.as_ref().is_some_and(|email| *email != user.email);
+        // ASVS 7.5.1.
+        if strict && changes_credential && !self.is_fresh(acting.authenticated_at) {
+            Err(Error::CurrentPasswordRequired)
+        } else {
+            Ok(())
+        }
     }
 
     /// Writes a change; `acting` is the session of the same user that asks for it.

@@ -1,6 +1,6 @@
 //! The hasher we ship: Argon2id, and bcrypt for what is there already.
 
-use std::hint;
+use std::{fmt, hint};
 
 use argon2::{Algorithm, Argon2, Params, Version};
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
@@ -26,8 +26,9 @@ use crate::random;
 /// (KiB of memory × passes), and what an answer fell short of a hash at the current parameters is worked off for
 /// nothing: for an unknown user all of it, likewise for a hash that cannot be used, and the difference for one that is
 /// cheaper. A right password is not held up. One gap is left by default: a hash that costs *more* than the current
-/// parameters takes longer. bcrypt at cost 12, which many systems used, takes about twice as long;
-/// [`level_with_bcrypt`](Self::level_with_bcrypt) closes that gap.
+/// parameters takes longer, and so tells that the address belongs to one of those users. bcrypt at cost 12, which many systems
+/// used, takes 2.4 times as long. Closing the gap makes every failed login as dear, so it is not done where no such hash can be:
+/// [`level_with_bcrypt`](Self::level_with_bcrypt) is for tables that were taken over.
 pub struct DefaultHasher {
     params: Argon2Params,
     ceiling: CostCeiling,
@@ -146,6 +147,16 @@ impl DefaultHasher {
     fn count(&self, _work: u64) {
         #[cfg(test)]
         self.spent.fetch_add(_work, std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
+impl fmt::Debug for DefaultHasher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DefaultHasher")
+            .field("params", &self.params)
+            .field("ceiling", &self.ceiling)
+            .field("work_of_wrong_answer", &self.level)
+            .finish_non_exhaustive()
     }
 }
 

@@ -24,6 +24,7 @@
 //! ```
 
 mod arena;
+pub(crate) mod breached;
 mod hash;
 mod params;
 mod phc;
@@ -35,6 +36,7 @@ mod tests;
 
 use std::{error::Error, fmt};
 
+pub use breached::{BREACHED_BUDGET, BreachedError, BreachedPasswords, BreachedPasswordsFile, OnFailure, PasswordSha1};
 pub use hash::DefaultHasher;
 pub use params::{Argon2Params, CostCeiling, ParamsError};
 pub use policy::{InvalidPassword, PasswordPolicy, ValidatedPassword};

@@ -16,7 +16,11 @@ use crate::{
 /// The audience of login tokens, unless told otherwise.
 const AUDIENCE: &str = "fastapi-users:auth";
 
-/// Signed tokens (RFC 7519) with `sub`, `aud`, `exp`, `iat` and `sid` (the session).
+/// The type of an access token (RFC 9068 section 2.1).
+const ACCESS_TOKEN: &str = "at+jwt";
+
+/// Signed tokens (RFC 7519) with `sub`, `aud`, `exp`, `iat` and `sid` (the session), and `iss` where an issuer is set: the id of the
+/// user is all that they tell of a person.
 ///
 /// The tokens themselves are not stored. Their sessions are, beside the users, and are read with the user in one query.
 #[derive(Clone, Debug)]
@@ -27,6 +31,7 @@ pub struct JwtStrategy {
     lifetime: Option<Duration>,
     accept_without_exp: bool,
     idle_lifetime: Option<Duration>,
+    explicit_type: bool,
 }
 
 impl JwtStrategy {
@@ -35,31 +40,47 @@ impl JwtStrategy {
     /// # Errors
     /// [`WeakSecret`] when the secret is short, guessable or published (RFC 8725 section 3.5).
     pub fn new(secret: &[u8], lifetime: Duration) -> Result<Self, WeakSecret> {
-        let key = JwtKey::hs256(secret);
-        key.check_strength()?;
-        Ok(Self::with_keys(JwtKeys::new(key), lifetime))
+        Self::with_keys(JwtKeys::new(JwtKey::hs256(secret)), lifetime)
+    }
+
+    /// Signs with the current one of these keys, and accepts the previous ones too.
+    ///
+    /// # Errors
+    /// [`WeakSecret`] as [`new`](Self::new), for any of the keys: an old one lets whoever guesses it in as well.
+    pub fn with_keys(keys: JwtKeys, lifetime: Duration) -> Result<Self, WeakSecret> {
+        keys.check_strength()?;
+        Self::danger_weak_keys(keys, lifetime)
     }
 
     /// Signs with HS256 and any secret: for a deployment that is taken over with a short one.
     ///
     /// # Security
     /// Whoever guesses the secret is whoever they want to be.
-    #[must_use]
-    pub fn danger_weak_secret(secret: &[u8], lifetime: Duration) -> Self {
-        Self::with_keys(JwtKeys::new(JwtKey::hs256(secret)), lifetime)
+    ///
+    /// # Errors
+    /// [`WeakSecret`] when it is [no secret at all](WeakSecret::is_unusable).
+    pub fn danger_weak_secret(secret: &[u8], lifetime: Duration) -> Result<Self, WeakSecret> {
+        Self::danger_weak_keys(JwtKeys::new(JwtKey::hs256(secret)), lifetime)
     }
 
-    /// Signs with the current one of these keys, and accepts the previous ones too.
-    #[must_use]
-    pub fn with_keys(keys: JwtKeys, lifetime: Duration) -> Self {
-        Self {
+    /// [`with_keys`](Self::with_keys) with secrets of any strength, for the same purpose.
+    ///
+    /// # Security
+    /// Whoever guesses one of the secrets is whoever they want to be.
+    ///
+    /// # Errors
+    /// [`WeakSecret`] when one is [no secret at all](WeakSecret::is_unusable).
+    pub fn danger_weak_keys(keys: JwtKeys, lifetime: Duration) -> Result<Self, WeakSecret> {
+        keys.check_usable()?;
+        Ok(Self {
             keys,
             audience: vec![AUDIENCE.into()],
             issuer: None,
             lifetime: Some(lifetime),
             accept_without_exp: false,
             idle_lifetime: None,
-        }
+            explicit_type: false,
+        })
     }
 
     /// Which audiences tokens are for; one of them in common is enough. Default: `fastapi-users:auth`.
@@ -74,6 +95,15 @@ impl JwtStrategy {
     #[must_use]
     pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
         self.issuer = Some(issuer.into());
+        self
+    }
+
+    /// Tokens say in their header that they are access tokens (`typ` is `at+jwt`), and others are refused, so that no token of
+    /// another purpose that was signed with the same secret is one (RFC 8725 section 3.11). Default: they say `JWT`, and it is not
+    /// looked at, as FastAPI Users has it.
+    #[must_use]
+    pub fn explicit_type(mut self) -> Self {
+        self.explicit_type = true;
         self
     }
 
@@ -108,6 +138,9 @@ impl JwtStrategy {
         let mut validation = Validation::audiences(&self.audience);
         if let Some(issuer) = &self.issuer {
             validation = validation.issuer(issuer);
+        }
+        if self.explicit_type {
+            validation = validation.typ(ACCESS_TOKEN);
         }
         if self.lifetime.is_none() || self.accept_without_exp {
             validation = validation.danger_accept_without_exp();
@@ -155,7 +188,8 @@ impl<P: UserProfile> Strategy<P> for JwtStrategy {
         if let Some(issuer) = &self.issuer {
             claims = claims.with("iss", issuer.clone());
         }
-        let token = self.keys.encode(&claims).map_err(|error| Error::Internal(error.into()))?;
+        let kind = if self.explicit_type { ACCESS_TOKEN } else { "JWT" };
+        let token = self.keys.encode_as(kind, &claims).map_err(|error| Error::Internal(error.into()))?;
         users.open_session(proof.user(), proof.session(expires_at), proof.continues()).await?;
         Ok(IssuedToken { token: Secret::from(token), expires_at })
     }

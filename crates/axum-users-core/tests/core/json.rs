@@ -2,7 +2,7 @@
 
 use axum_users_core::{
     JsonError, JsonInput,
-    json::{NotPortable, parse},
+    json::{NotPortable, parse, parse_unique},
 };
 use proptest::prelude::*;
 
@@ -17,6 +17,24 @@ fn refusal(body: impl AsRef<[u8]>) -> (usize, &'static str) {
 
 fn echo(body: &str) -> String {
     parse(body.as_bytes()).ok().and_then(|value| serde_json::to_string(&value).ok()).unwrap_or_default()
+}
+
+#[test]
+fn in_02_members_can_need_names_of_their_own() {
+    for body in [r#"{"a":1,"b":{"a":2},"c":[{"a":3},{"a":4}],"A":5,"a ":6}"#, "{}", "[1, 1]", r#""a""#] {
+        assert_eq!(parse_unique(body.as_bytes()), parse(body.as_bytes()), "{body}");
+        assert!(parse(body.as_bytes()).is_ok(), "{body}");
+    }
+    let twice = |position| Err(JsonError::Invalid { position, message: "Duplicate property name" });
+    for (body, position) in [
+        (r#"{"a":1,"a":1}"#, 7),
+        (r#"{"ä":1, "\u00e4":1}"#, 8),
+        (r#"[0,{"x":{"a":1,"b":2,"a":3}}]"#, 21),
+        (r#"{"":1,"":1}"#, 6),
+    ] {
+        assert!(parse(body.as_bytes()).is_ok(), "{body}");
+        assert_eq!(parse_unique(body.as_bytes()), twice(position), "{body}");
+    }
 }
 
 #[test]

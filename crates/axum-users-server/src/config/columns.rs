@@ -89,10 +89,11 @@ fn refused(column: &OwnColumn, database: &DatabaseSettings, others: &[OwnColumn]
 }
 
 /// Words of requests and answers.
-const RESERVED: [&str; 10] = [
+const RESERVED: [&str; 11] = [
     "id",
     "email",
     "password",
+    "current_password",
     "hashed_password",
     "is_active",
     "is_superuser",

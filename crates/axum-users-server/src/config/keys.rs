@@ -188,6 +188,7 @@ const TABLES: &[&str] = &[
     "auth.backend",
     "password",
     "password.argon2",
+    "password.breached",
     "registration",
     "users",
     "users.profile",

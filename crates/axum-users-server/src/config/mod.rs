@@ -4,6 +4,7 @@
 //! are told at once, and never a value.
 
 mod auth;
+mod breached;
 mod columns;
 mod database;
 pub(crate) mod keys;
@@ -17,6 +18,7 @@ use axum_users::{Argon2Params, PasswordPolicy};
 pub(crate) use auth::{
     BackendSettings, CookieSettings, JwtKeySettings, SameSiteSetting, StrategySettings, TransportSettings,
 };
+pub(crate) use breached::{BreachedList, BreachedSettings};
 pub(crate) use columns::OwnColumn;
 pub(crate) use database::{DatabaseSettings, IdKind};
 use keys::{Entry, Keys, words};
@@ -31,11 +33,13 @@ use crate::secrets::{self, SecretSettings};
 #[non_exhaustive]
 pub struct Config {
     pub(crate) folder: PathBuf,
+    pub(crate) strict: bool,
     pub(crate) server: ServerSettings,
     pub(crate) database: DatabaseSettings,
     pub(crate) secrets: SecretSettings,
     pub(crate) auth: AuthSettings,
     pub(crate) password: PasswordPolicy,
+    pub(crate) breached: Option<BreachedSettings>,
     pub(crate) argon2: Argon2Params,
     pub(crate) registration: bool,
     pub(crate) keep_last_superuser: bool,
@@ -69,6 +73,7 @@ pub(crate) struct HashingSettings {
     /// 0: as many as cores.
     pub(crate) concurrency: usize,
     pub(crate) memory_budget: usize,
+    pub(crate) level_with_bcrypt: bool,
 }
 
 impl Config {
@@ -92,12 +97,18 @@ impl Config {
             keep_sessions_on_password_change: keys.get("auth.keep_sessions_on_password_change", false),
         };
         let (password, argon2) = read_password(keys, profile);
+        let breached = BreachedSettings::read(keys);
         let registration = keys.get("registration.enabled", true);
         let keep_last_superuser = keys.get("users.keep_last_superuser", true);
         let columns = columns::read(keys, &database);
         let hashing = HashingSettings {
             concurrency: keys.get("hashing.concurrency", 0),
             memory_budget: keys.get("hashing.memory_budget_bytes", 256 << 20),
+            // Tables of our own hold no bcrypt, unless somebody put it there.
+            level_with_bcrypt: keys.get(
+                "hashing.level_with_bcrypt",
+                profile == Profile::Strict || database.adopt || database.shared_with_fastapi_users,
+            ),
         };
         keys.later(LATER);
         if profile == Profile::Strict {
@@ -107,11 +118,13 @@ impl Config {
         let entries = keys.finish()?;
         Ok(Self {
             folder: sources.folder.clone(),
+            strict: profile == Profile::Strict,
             server,
             database,
             secrets,
             auth,
             password,
+            breached,
             argon2,
             registration,
             keep_last_superuser,
@@ -167,9 +180,7 @@ const LATER: &[&str] = &[
 
 /// What `profile = "strict"` will mean and does not mean yet.
 const STRICT_LACKS: &str = "profile = \"strict\" is not complete in this release: registration and a change of address still \
-    tell whether a mailbox has an account, an address changes at once, LOGIN_USER_NOT_VERIFIED is still answered, a password \
-    change does not ask for the current password, administrators can still set passwords, tokens carry the type JWT, and a \
-    slash at the end of a path is accepted";
+    tell whether a mailbox has an account, an address changes at once, and LOGIN_USER_NOT_VERIFIED is still answered";
 
 /// Keys that also come from `…_FILE` and are never shown.
 fn is_secret(key: &str) -> bool {

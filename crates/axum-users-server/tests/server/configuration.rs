@@ -235,6 +235,32 @@ fn strict_is_stricter_and_says_what_it_lacks() {
     config_with("profile = \"strict\"\n[password]\nmin_length = 8", &[], &[]).refused(&["password.min_length"]);
 }
 
+/// No forced rotation, no hints, no security questions (ASVS 6.2.10, 6.4.2): nothing about passwords but this can be set.
+#[test]
+fn pw_12_there_is_no_setting_for_rotation_hints_or_questions() {
+    let breached = "[password.breached]\nfile = \"breached.txt\"";
+    for profile in ["compat", "strict"] {
+        let ran = config_with(&format!("profile = \"{profile}\"\n{breached}"), &[], &[]).succeeded();
+        let keys = ran.stdout.lines().filter_map(|line| line.strip_prefix("password.")?.split(' ').next());
+        let mut keys: Vec<&str> = keys.collect();
+        keys.sort_unstable();
+        let expected = [
+            "argon2.iterations",
+            "argon2.memory_kib",
+            "argon2.parallelism",
+            "breached.file",
+            "breached.on_failure",
+            "max_length",
+            "min_length",
+            "refuse_common",
+        ];
+        assert_eq!(keys, expected);
+        for word in ["rotat", "expir", "history", "hint", "question"] {
+            assert!(!ran.stdout.contains(word), "{word}: {}", ran.stdout);
+        }
+    }
+}
+
 #[test]
 fn pw_09_hashes_below_the_floor_are_refused() {
     for argon2 in ["memory_kib = 19455", "iterations = 1", "parallelism = 0", "parallelism = 256"] {

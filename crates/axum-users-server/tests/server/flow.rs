@@ -149,3 +149,32 @@ fn only_the_origins_that_are_named_read_answers_across_origins() {
     assert_eq!(asked("https://app.camelot.bt").as_deref(), Some("https://app.camelot.bt"));
     assert_eq!(asked("https://evil.example"), None);
 }
+
+#[test]
+fn the_strict_server_is_strict() {
+    let folder = Folder::new();
+    folder.write("axum-users.toml", "profile = \"strict\"");
+    folder.run_with_input(&["user", "create", KING, "--superuser"], PASSWORD).succeeded();
+    let server = folder.serve();
+    let id = server.register("robin@camelot.bt").value()["id"].as_str().unwrap().to_owned();
+    let token = server.token(KING, PASSWORD);
+    let header: String = token.split('.').next().unwrap().to_owned();
+    let header = base64::Engine::decode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, header).unwrap();
+    assert!(String::from_utf8(header).unwrap().contains(r#""typ":"at+jwt""#));
+
+    let patch = |path: &str, body| server.json("PATCH", path, Some(&token), &body);
+    let chosen = patch(&format!("/users/{id}"), json!({ "password": "the holy hand grenade" }));
+    assert_eq!((chosen.status, &chosen.value()["detail"]["code"]), (400, &json!("UPDATE_USER_INVALID_PASSWORD")));
+    let wrong = patch("/users/me", json!({ "email": "a@camelot.bt", "current_password": "the holy hand grenade" }));
+    assert_eq!((wrong.status, &wrong.value()["detail"]), (400, &json!("UPDATE_USER_CURRENT_PASSWORD_WRONG")));
+    assert!(server.get("/openapi.json").body.contains("current_password"));
+
+    let twice = br#"{"email": "a@camelot.bt", "email": "b@camelot.bt", "password": "excalibur in the lake"}"#;
+    assert_eq!(server.send("POST", "/auth/register", &[("content-type", "application/json")], twice).status, 422);
+    assert_eq!(server.get("/users/me").status, 401);
+    let slash = server.get("/users/me/");
+    assert_eq!((slash.status, slash.value()), (404, json!({ "detail": "Not Found" })));
+    // What a program on this machine does is not concerned.
+    folder.run_with_input(&["user", "set-password", KING], "the holy hand grenade").succeeded();
+    server.stop();
+}

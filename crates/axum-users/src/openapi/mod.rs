@@ -158,8 +158,9 @@ impl<P: UserProfile> OpenApiBuilder<'_, P> {
     /// The routes of [`Users::users_router`] below `prefix`.
     pub fn users_router(mut self, prefix: &str) -> Self {
         self.schemas.insert("UserRead".into(), schemas::user_read::<P>());
-        self.schemas.insert("UserUpdate".into(), schemas::user_update::<P>());
-        self.paths.extend(routes::users(prefix, &self.security(), has_unique_columns::<P>()));
+        self.schemas.insert("UserUpdate".into(), schemas::user_update::<P>(self.users.strict()));
+        let paths = routes::users(prefix, &self.security(), has_unique_columns::<P>(), self.users.strict());
+        self.paths.extend(paths);
         self
     }
 

@@ -129,10 +129,18 @@ pub(super) fn register(prefix: &str, has_unique_columns: bool) -> Map<String, Va
 }
 
 /// `users:current_user`, `users:patch_current_user`, `users:user`, `users:patch_user`, `users:delete_user`.
-pub(super) fn users(prefix: &str, security: &Value, has_unique_columns: bool) -> Map<String, Value> {
+pub(super) fn users(
+    prefix: &str,
+    security: &Value,
+    has_unique_columns: bool,
+    with_current_password: bool,
+) -> Map<String, Value> {
     let (me, id) = (format!("{prefix}/me"), format!("{prefix}/{{id}}"));
     let mut bad = vec![exists(ErrorCode::UpdateUserEmailAlreadyExists), refused(ErrorCode::UpdateUserInvalidPassword)];
     bad.extend(has_unique_columns.then(|| taken(ErrorCode::UpdateUserValueAlreadyExists)));
+    if with_current_password {
+        bad.extend(current_password());
+    }
     let read = || successful(schema("UserRead"));
     let unauthorized = || json!({ "description": UNAUTHORIZED });
     let (forbidden, missing) =
@@ -200,6 +208,14 @@ fn refused(code: ErrorCode) -> Example {
 
 fn taken(code: ErrorCode) -> Example {
     (code, "Another user has this value.", json!({ "code": code.as_str(), "field": "…" }))
+}
+
+fn current_password() -> [Example; 2] {
+    [
+        (ErrorCode::UpdateUserCurrentPasswordRequired, "The current password, or a new login, is asked for."),
+        (ErrorCode::UpdateUserCurrentPasswordWrong, "The current password is wrong."),
+    ]
+    .map(|(code, summary)| (code, summary, json!(code.as_str())))
 }
 
 fn operation(name: &str, path: &str, method: &str, tag: &str) -> Value {

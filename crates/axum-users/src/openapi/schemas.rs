@@ -121,11 +121,15 @@ pub(super) fn user_create<P: UserProfile>() -> Value {
     with_profile("UserCreate", properties, &["email", "password"], P::Create::properties())
 }
 
-pub(super) fn user_update<P: UserProfile>() -> Value {
+pub(super) fn user_update<P: UserProfile>(with_current_password: bool) -> Value {
     let mut properties = vec![
         ("password".to_owned(), titled("password", Option::<String>::schema(), None)),
         ("email".to_owned(), titled("email", json!({ "anyOf": [email(), { "type": "null" }] }), None)),
     ];
+    if with_current_password {
+        let schema = Option::<String>::schema();
+        properties.push(("current_password".to_owned(), titled("current_password", schema, None)));
+    }
     properties.extend(flags(&Option::<bool>::schema(), false));
     with_profile("UserUpdate", properties, &[], P::Update::properties())
 }

@@ -7,7 +7,7 @@ use axum::{
     routing::post,
 };
 
-use super::{at, finish, uninterrupted};
+use super::{Paths, finish, uninterrupted};
 use crate::{
     Secret, UserProfile, Users,
     backend::AuthBackend,
@@ -25,11 +25,12 @@ pub(super) fn router<P: UserProfile, S: Clone + Send + Sync + 'static>(
     users: Users<P>,
     backend: AuthBackend<P>,
 ) -> Router<S> {
-    let mut router = at(Router::new(), "/login", "POST", post(login::<P>));
+    let paths = Paths::of(&users);
+    let mut router = paths.at(Router::new(), "/login", "POST", post(login::<P>));
     if backend.refresh_tokens().is_some() {
-        router = at(router, "/refresh", "POST", post(refresh::<P>));
+        router = paths.at(router, "/refresh", "POST", post(refresh::<P>));
     }
-    finish(at(router, "/logout", "POST", post(logout::<P>)), (users, backend))
+    finish(paths.at(router, "/logout", "POST", post(logout::<P>)), (users, backend))
 }
 
 async fn login<P: UserProfile>(

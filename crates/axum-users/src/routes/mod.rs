@@ -109,22 +109,37 @@ pub fn client_address(headers: &http::HeaderMap, trusted: usize, peer: Option<Ip
     index.and_then(|index| hops.get(index)?.parse().ok()).or(peer)
 }
 
-/// Serves a path with and without a slash at the end. `allow` names the methods for 405.
-fn at<S: Clone + Send + Sync + 'static>(
-    router: Router<S>,
-    path: &str,
-    allow: &'static str,
-    methods: MethodRouter<S>,
-) -> Router<S> {
-    let not_allowed = move || async move {
-        let mut response = respond::detail(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed");
-        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
-        response
-    };
-    // `get` would answer HEAD too.
-    let methods = if allow.contains("GET") { methods.head(not_allowed) } else { methods };
-    let methods = methods.fallback(not_allowed);
-    router.route(path, methods.clone()).route(&format!("{path}/"), methods)
+/// Which spellings of a path are served.
+#[derive(Clone, Copy)]
+struct Paths {
+    with_slash: bool,
+}
+
+impl Paths {
+    /// A slash at the end is another path in strict, and the same one elsewhere.
+    fn of<P: UserProfile>(users: &Users<P>) -> Self {
+        Self { with_slash: !users.strict() }
+    }
+
+    /// Serves a path. `allow` names the methods for 405.
+    fn at<S: Clone + Send + Sync + 'static>(
+        self,
+        router: Router<S>,
+        path: &str,
+        allow: &'static str,
+        methods: MethodRouter<S>,
+    ) -> Router<S> {
+        let not_allowed = move || async move {
+            let mut response = respond::detail(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed");
+            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
+            response
+        };
+        // `get` would answer HEAD too.
+        let methods = if allow.contains("GET") { methods.head(not_allowed) } else { methods };
+        let methods = methods.fallback(not_allowed);
+        let router = router.route(path, methods.clone());
+        if self.with_slash { router.route(&format!("{path}/"), methods) } else { router }
+    }
 }
 
 /// The state goes in, the headers of all our answers go on.

@@ -9,7 +9,7 @@ use axum::{
 use http::StatusCode;
 use serde_json::Value;
 
-use super::{at, finish, uninterrupted};
+use super::{Paths, finish, uninterrupted};
 use crate::{
     Error, Fields, UserProfile, UserRead, Users,
     error::{ApiError, ErrorCode},
@@ -20,7 +20,8 @@ use crate::{
 };
 
 pub(super) fn router<P: UserProfile, S: Clone + Send + Sync + 'static>(users: Users<P>) -> Router<S> {
-    finish(at(Router::new(), "/register", "POST", post(register::<P>)), users)
+    let paths = Paths::of(&users);
+    finish(paths.at(Router::new(), "/register", "POST", post(register::<P>)), users)
 }
 
 async fn register<P: UserProfile>(State(users): State<Users<P>>, request: Request) -> Result<Response, ApiError> {
@@ -29,7 +30,7 @@ async fn register<P: UserProfile>(State(users): State<Users<P>>, request: Reques
     if with_cookies && origin::is_foreign(&parts.headers, users.allowed_origins()) {
         return Err(Denied::FORBIDDEN.into());
     }
-    let create = user_create::<P>(JsonBody::parse(&parts.headers, &bytes)?)?;
+    let create = user_create::<P>(JsonBody::parse(&parts.headers, &bytes, users.strict())?)?;
     uninterrupted(async move {
         let info = users.request_info(&parts);
         let user = users.create(create, Fields::Safe, Some(&info)).await.map_err(|error| match error {

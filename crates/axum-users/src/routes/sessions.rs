@@ -10,18 +10,19 @@ use axum_users_core::SessionId;
 use http::StatusCode;
 
 use super::{
-    at, finish, uninterrupted,
+    Paths, finish, uninterrupted,
     users::{PathId, find, person, superuser},
 };
 use crate::{SessionRead, User, UserProfile, Users, authenticator::Session, error::ApiError, respond};
 
 pub(super) fn router<P: UserProfile, S: Clone + Send + Sync + 'static>(users: Users<P>) -> Router<S> {
+    let paths = Paths::of(&users);
     let mine = get(list_mine::<P>).delete(end_mine::<P>);
-    let router = at(Router::new(), "/me/sessions", "GET, DELETE", mine);
-    let router = at(router, "/me/sessions/{session}", "DELETE", delete(end_one_of_mine::<P>));
+    let router = paths.at(Router::new(), "/me/sessions", "GET, DELETE", mine);
+    let router = paths.at(router, "/me/sessions/{session}", "DELETE", delete(end_one_of_mine::<P>));
     let theirs = get(list_theirs::<P>).delete(end_theirs::<P>);
-    let router = at(router, "/{id}/sessions", "GET, DELETE", theirs);
-    finish(at(router, "/{id}/sessions/{session}", "DELETE", delete(end_one_of_theirs::<P>)), users)
+    let router = paths.at(router, "/{id}/sessions", "GET, DELETE", theirs);
+    finish(paths.at(router, "/{id}/sessions/{session}", "DELETE", delete(end_one_of_theirs::<P>)), users)
 }
 
 async fn list_mine<P: UserProfile>(State(users): State<Users<P>>, request: Request) -> Result<Response, ApiError> {

@@ -10,7 +10,7 @@ use axum_users_core::UserId;
 use http::{StatusCode, request::Parts};
 use serde_json::Value;
 
-use super::{at, finish, uninterrupted};
+use super::{Paths, finish, uninterrupted};
 use crate::{
     Error, Fields, User, UserProfile, UserRead, Users,
     authenticator::Session,
@@ -26,10 +26,11 @@ use crate::{
 pub(super) type PathId = Result<Path<String>, PathRejection>;
 
 pub(super) fn router<P: UserProfile, S: Clone + Send + Sync + 'static>(users: Users<P>) -> Router<S> {
+    let paths = Paths::of(&users);
     let router =
-        at(Router::new(), "/me", "GET, PATCH, DELETE", get(me::<P>).patch(patch_me::<P>).delete(delete_me::<P>));
+        paths.at(Router::new(), "/me", "GET, PATCH, DELETE", get(me::<P>).patch(patch_me::<P>).delete(delete_me::<P>));
     let by_id = get(user::<P>).patch(patch_user::<P>).delete(delete_user::<P>);
-    finish(at(router, "/{id}", "GET, PATCH, DELETE", by_id), users)
+    finish(paths.at(router, "/{id}", "GET, PATCH, DELETE", by_id), users)
 }
 
 async fn me<P: UserProfile>(State(users): State<Users<P>>, request: Request) -> Result<Response, ApiError> {
@@ -40,7 +41,7 @@ async fn me<P: UserProfile>(State(users): State<Users<P>>, request: Request) -> 
 
 async fn patch_me<P: UserProfile>(State(users): State<Users<P>>, request: Request) -> Result<Response, ApiError> {
     let (mut parts, bytes) = input::read(request, users.body_limit()).await?;
-    let body = JsonBody::parse(&parts.headers, &bytes)?;
+    let body = JsonBody::parse(&parts.headers, &bytes, users.strict())?;
     let session = person(&users, &mut parts).await?;
     let user = session.owner.user.clone();
     update(users, parts, session, user, body, Fields::Safe).await
@@ -62,7 +63,7 @@ async fn patch_user<P: UserProfile>(
     request: Request,
 ) -> Result<Response, ApiError> {
     let (mut parts, bytes) = input::read(request, users.body_limit()).await?;
-    let body = JsonBody::parse(&parts.headers, &bytes)?;
+    let body = JsonBody::parse(&parts.headers, &bytes, users.strict())?;
     let session = superuser(&users, &mut parts).await?;
     let user = find(&users, id).await?;
     update(users, parts, session, user, body, Fields::All).await

@@ -153,7 +153,12 @@ async fn every_error_code_is_obtained() {
     let boss = world.superuser("boss@camelot.bt").await;
     let boss_id = boss.json("GET", "/users/me", &json!({})).await.1["id"].as_str().unwrap().to_owned();
     let register = async |body: Value| world.nobody().json("POST", "/auth/register", &body).await.1;
+    let strict = World::with(|builder| builder.strict(true));
+    let tired = strict.person("a@camelot.bt", JWT).await;
+    strict.clock.advance(time::Duration::minutes(10));
     let mut found = vec![
+        tired.json("PATCH", "/users/me", &json!({ "email": "b@camelot.bt" })).await.1,
+        person.json("PATCH", "/users/me", &json!({ "current_password": "wrong" })).await.1,
         register(json!({ "email": "a@camelot.bt", "password": PASSWORD })).await,
         register(json!({ "email": "b@camelot.bt", "password": "short" })).await,
         person.json("PATCH", "/users/me", &json!({ "email": "boss@camelot.bt" })).await.1,

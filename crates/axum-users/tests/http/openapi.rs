@@ -74,6 +74,35 @@ fn the_documents_are_the_recorded_ones() {
     assert_eq!(document(&users::<()>(&["jwt", "cookie", "db", "redis"])), all);
 }
 
+/// No forced rotation, no hints, no security questions (ASVS 6.2.10, 6.4.2): these are all routes and fields there are.
+#[test]
+fn pw_12_there_is_no_rotation_no_hint_and_no_question() {
+    let backend = AuthBackend::new(
+        "jwt",
+        BearerTransport::new("auth/jwt/login"),
+        DatabaseStrategy::new(MemoryStore::<()>::new(), HOUR),
+    );
+    for strict in [false, true] {
+        let users = Users::builder(MemoryStore::<()>::new()).backend(backend.clone()).strict(strict).build().unwrap();
+        let document = document(&users);
+        let names = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+        assert_eq!(
+            names(&document["paths"]),
+            ["/auth/jwt/login", "/auth/jwt/logout", "/auth/register", "/users/me", "/users/{id}"]
+        );
+        let flags = ["is_active", "is_superuser", "is_verified"];
+        for (schema, others) in [
+            ("UserRead", &["email", "id"][..]),
+            ("UserCreate", &["email", "password"]),
+            ("UserUpdate", if strict { &["current_password", "email", "password"] } else { &["email", "password"] }),
+        ] {
+            let mut expected = [&flags[..], others].concat();
+            expected.sort_unstable();
+            assert_eq!(names(&document["components"]["schemas"][schema]["properties"]), expected, "{schema}");
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, Default, ColumnValue)]
 enum Plan {
     #[default]

@@ -85,9 +85,19 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new() -> Self {
+        Self::with(|builder| builder)
+    }
+
+    /// With other settings.
+    pub(crate) fn with(settings: impl FnOnce(UsersBuilder<()>) -> UsersBuilder<()>) -> Self {
+        Self::with_store(|_, builder| settings(builder))
+    }
+
+    /// With other settings that need the store.
+    pub(crate) fn with_store(settings: impl FnOnce(MemoryStore<()>, UsersBuilder<()>) -> UsersBuilder<()>) -> Self {
         let store = MemoryStore::new();
         let clock = clock();
-        let users = application(store.clone()).clock(clock.clone()).build().unwrap();
+        let users = settings(store.clone(), application(store.clone()).clock(clock.clone())).build().unwrap();
         let router = users.router();
         Self { users, store, clock, router }
     }

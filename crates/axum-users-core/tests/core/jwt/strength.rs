@@ -1,6 +1,11 @@
 //! Secrets that are no secrets.
 
-use axum_users_core::jwt::{JwtKey, JwtKeys, WeakSecret, check_secret};
+use std::time::Duration;
+
+use axum_users_core::{
+    JwtStrategy,
+    jwt::{JwtKey, JwtKeys, WeakSecret, check_secret},
+};
 use base64::Engine as _;
 use proptest::prelude::*;
 
@@ -119,6 +124,38 @@ fn jw_06_the_half_of_a_key_pair_is_no_secret() {
 }
 
 #[test]
+fn jw_06_a_random_secret_may_begin_as_a_public_key_does() {
+    for start in ["ssh-", "sk-ssh-", "ecdsa-sha2-"] {
+        assert_eq!(
+            check_secret(format!("{start}0q7Kx2vR9mT4wZ8nB6cY3hJ5gL1dFpQs_aUeXi").as_bytes()),
+            Ok(()),
+            "{start}"
+        );
+    }
+}
+
+#[test]
+fn jw_06_keys_are_judged_before_a_strategy_has_them() {
+    let lifetime = Duration::from_secs(900);
+    let strong = || JwtKey::hs256(SECRET);
+    assert!(JwtStrategy::with_keys(JwtKeys::new(strong()), lifetime).is_ok());
+    let weak = JwtKeys::new(strong()).previous(JwtKey::hs256(b"hunter2"));
+    assert_eq!(JwtStrategy::with_keys(weak.clone(), lifetime).unwrap_err(), WeakSecret::TooShort);
+    assert!(
+        JwtStrategy::danger_weak_keys(weak, lifetime).is_ok()
+            && JwtStrategy::danger_weak_secret(b"x", lifetime).is_ok()
+    );
+    for unusable in [&b""[..], b" \n", b"-----BEGIN PUBLIC KEY-----\nMIIB"] {
+        let expected = check_secret(unusable).unwrap_err();
+        assert_eq!(JwtStrategy::new(unusable, lifetime).unwrap_err(), expected);
+        assert_eq!(JwtStrategy::danger_weak_secret(unusable, lifetime).unwrap_err(), expected);
+        // Whichever key of the ring it is, and whatever is wrong with those before it.
+        let ring = JwtKeys::new(JwtKey::hs256(b"hunter2")).previous(JwtKey::hs256(unusable));
+        assert_eq!(JwtStrategy::danger_weak_keys(ring, lifetime).unwrap_err(), expected);
+    }
+}
+
+#[test]
 fn jw_06_one_weak_key_makes_the_ring_weak() {
     let strong = JwtKey::hs256(SECRET);
     assert_eq!(strong.check_strength(), Ok(()));
@@ -150,5 +187,16 @@ proptest! {
     fn jw_06_any_bytes_get_an_answer(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         let answer = check_secret(&bytes);
         prop_assert!(bytes.len() >= 32 || answer.is_err());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 50, max_shrink_iters: 0, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// 128 random bits in 32 hexadecimal digits are enough; an estimate may err, but rarely.
+    #[test]
+    fn jw_06_short_hexadecimal_secrets_are_accepted(secrets in prop::collection::vec("[0-9a-f]{32}", 100)) {
+        let refused = secrets.iter().filter(|secret| check_secret(secret.as_bytes()).is_err()).count();
+        prop_assert!(refused <= 2, "{refused} of 100");
     }
 }
