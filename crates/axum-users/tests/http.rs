@@ -4,6 +4,8 @@
 
 #[path = "http/access.rs"]
 mod access;
+#[path = "http/audit.rs"]
+mod audit;
 #[path = "http/browser.rs"]
 mod browser;
 #[path = "http/columns.rs"]

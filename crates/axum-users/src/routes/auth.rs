@@ -9,7 +9,7 @@ use axum::{
 
 use super::{at, finish, uninterrupted};
 use crate::{
-    Secret, UserProfile, Users,
+    Audit, Secret, UserProfile, Users,
     backend::AuthBackend,
     error::ApiError,
     extract::current,
@@ -40,12 +40,14 @@ async fn login<P: UserProfile>(
     let form = Form::parse(&parts.headers, bytes).await?;
     let credentials = Credentials::from_form(form)?;
     uninterrupted(async move {
-        let info = users.request_info(&parts);
+        let mut info = users.request_info(&parts);
+        info.backend = Some(backend.name().to_owned());
         let required = users.requires_verification();
         let proof = users.login(&credentials.username, credentials.password, required, Some(&info)).await?;
         // Every authentication ends the token that was presented with it (ASVS 7.2.4).
         if let Some(old) = users.first_session(std::iter::once(&backend), &parts.headers).await? {
             backend.end(&old, users.manager()).await?;
+            Audit::of("token_ended", Some(&info)).user(&old.owner.user.id).succeeded_because("login");
         }
         let (mut head, body) = backend.login(&proof, users.manager()).await?.into_parts();
         users.after_login(proof.user(), Some(&info), &mut head).await;
@@ -67,7 +69,8 @@ async fn logout<P: UserProfile>(
     uninterrupted(async move {
         // The token that was presented ends, whichever backend's route was called (ASVS 7.4.1).
         session.backend.end(&session, users.manager()).await?;
-        tracing::info!(target: "axum_users::audit", event = "logout", user = %session.owner.user.id, "logged out");
+        let info = users.request_info(&parts);
+        Audit::of("token_ended", Some(&info)).user(&session.owner.user.id).succeeded_because("logout");
         Ok(backend.transport().logout_response().into_response())
     })
     .await

@@ -16,6 +16,7 @@ use tracing::Instrument as _;
 
 use crate::{
     ConfigError, User, UserProfile, Users,
+    authenticator::Session,
     error::ApiError,
     guard::{Active, Denied, Guard, Verified},
     respond,
@@ -62,6 +63,10 @@ impl<P: UserProfile> Users<P> {
         info.request_id = text(header::HeaderName::from_static("x-request-id"));
         let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
         info.client_address = client_address(&parts.headers, self.trusted_proxies(), peer);
+        if let Some(session) = Session::<P>::found(parts) {
+            info.actor = Some(session.owner.user.id.to_string());
+            info.backend = Some(session.backend.name().to_owned());
+        }
         info
     }
 
