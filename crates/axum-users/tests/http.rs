@@ -21,6 +21,8 @@ mod faults;
 mod hooks;
 #[path = "http/identity.rs"]
 mod identity;
+#[path = "http/injection.rs"]
+mod injection;
 #[path = "http/input.rs"]
 mod input;
 #[path = "http/late.rs"]
