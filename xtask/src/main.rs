@@ -6,6 +6,7 @@ mod apt;
 mod audit;
 mod bench;
 mod process;
+mod release_check;
 mod services;
 mod test;
 
@@ -38,6 +39,8 @@ enum Command {
         #[arg(long)]
         install: bool,
     },
+    /// Check what a release needs, and write its bill of materials
+    ReleaseCheck,
 }
 
 fn main() -> ExitCode {
@@ -59,5 +62,6 @@ fn dispatch(command: Command) -> Result<()> {
         Command::Bench => bench::run(&interrupt),
         Command::Kill => bench::kill(&interrupt),
         Command::Audit { install } => audit::run(install, &interrupt),
+        Command::ReleaseCheck => release_check::run(&interrupt),
     }
 }
