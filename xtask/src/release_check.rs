@@ -6,7 +6,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
 use crate::process::{Interrupt, cargo, repository, run as run_process, say};
@@ -55,7 +55,7 @@ pub(crate) fn run(interrupt: &Interrupt) -> Result<()> {
         ));
     }
 
-    let folder = metadata["target_directory"].as_str().context("cargo names no target folder")?;
+    let folder = text(&metadata, "target_directory");
     let file = format!("{folder}/{PRODUCT}.cdx.json");
     fs::write(&file, format!("{:#}\n", bill_of_materials(&metadata, &lock)?))?;
     say(format_args!("bill of materials (CycloneDX 1.5, {host}): {file}"));
@@ -129,7 +129,7 @@ fn bill_of_materials(metadata: &Value, lock: &Lock) -> Result<Value> {
     let packages: BTreeMap<&str, &Value> =
         metadata["packages"].as_array().into_iter().flatten().map(|it| (text(it, "id"), it)).collect();
     let mut edges: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    for node in metadata["resolve"]["nodes"].as_array().into_iter().flatten() {
+    for node in metadata.pointer("/resolve/nodes").and_then(Value::as_array).into_iter().flatten() {
         let needed = node["deps"].as_array().into_iter().flatten().filter(|dependency| {
             dependency["dep_kinds"].as_array().into_iter().flatten().any(|kind| kind["kind"] != "dev")
         });
@@ -165,22 +165,24 @@ fn bill_of_materials(metadata: &Value, lock: &Lock) -> Result<Value> {
 
 fn component(kind: &str, package: &Value, lock: &Lock) -> Result<Value> {
     let (name, version) = (text(package, "name"), text(package, "version"));
-    let mut component = json!({
+    let licence = text(package, "license");
+    ensure!(!licence.is_empty(), "{name} {version} names no licence");
+    // A crate of this repository has none.
+    let hashes = if package["source"].is_null() {
+        json!([])
+    } else {
+        let hash = lock.hash(name, version).with_context(|| format!("{name} {version} is not in Cargo.lock"))?;
+        json!([{ "alg": "SHA-256", "content": hash }])
+    };
+    Ok(json!({
         "type": kind,
         "bom-ref": purl(package),
         "name": name,
         "version": version,
         "purl": purl(package),
-    });
-    match text(package, "license") {
-        "" => bail!("{name} {version} names no licence"),
-        licence => component["licenses"] = json!([{ "expression": expression(licence) }]),
-    }
-    if !package["source"].is_null() {
-        let hash = lock.hash(name, version).with_context(|| format!("{name} {version} is not in Cargo.lock"))?;
-        component["hashes"] = json!([{ "alg": "SHA-256", "content": hash }]);
-    }
-    Ok(component)
+        "licenses": [{ "expression": expression(licence) }],
+        "hashes": hashes,
+    }))
 }
 
 /// Cargo lets an old way to write "or" pass, SPDX does not.
@@ -251,7 +253,7 @@ mod tests {
             "metadata": { "component": {
                 "type": "application", "bom-ref": "pkg:cargo/axum-users-server@0.1.0", "name": "axum-users-server",
                 "version": "0.1.0", "purl": "pkg:cargo/axum-users-server@0.1.0",
-                "licenses": [{ "expression": "MIT OR Apache-2.0" }],
+                "licenses": [{ "expression": "MIT OR Apache-2.0" }], "hashes": [],
             } },
             "components": [{
                 "type": "library", "bom-ref": "pkg:cargo/a@1.0.0%2Bx", "name": "a", "version": "1.0.0+x",
