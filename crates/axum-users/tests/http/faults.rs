@@ -38,10 +38,11 @@ struct Fragile {
 impl Fragile {
     fn check(&self) -> Result<(), DatabaseError> {
         let source = "canary: 10.0.0.7:5432 refused `SELECT`";
-        match self.state.load(Ordering::SeqCst) {
+        let state = self.state.load(Ordering::SeqCst);
+        assert_ne!(state, PANICS, "{source}");
+        match state {
             FINE => Ok(()),
             AWAY => Err(DatabaseError::Unavailable(source.into())),
-            PANICS => panic!("{source}"),
             _ => Err(DatabaseError::Driver(source.into())),
         }
     }
