@@ -6,15 +6,18 @@ mod apt;
 mod audit;
 mod bench;
 mod process;
+mod release_check;
+mod security_map;
 mod services;
 mod test;
 
-use std::process::ExitCode;
+use std::{fs, process::ExitCode};
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use clap::Parser;
 
 use process::{Interrupt, Interrupted, say};
+use security_map::Map;
 
 /// Everything a contributor or the CI runs, beyond plain cargo.
 #[derive(Parser)]
@@ -38,6 +41,10 @@ enum Command {
         #[arg(long)]
         install: bool,
     },
+    /// Check what a release needs, and write its bill of materials
+    ReleaseCheck,
+    /// Bring docs/security-map.toml up to date with the tests that there are
+    SecurityMap,
 }
 
 fn main() -> ExitCode {
@@ -59,5 +66,16 @@ fn dispatch(command: Command) -> Result<()> {
         Command::Bench => bench::run(&interrupt),
         Command::Kill => bench::kill(&interrupt),
         Command::Audit { install } => audit::run(install, &interrupt),
+        Command::ReleaseCheck => release_check::run(&interrupt),
+        Command::SecurityMap => map(),
     }
+}
+
+fn map() -> Result<()> {
+    let root = process::repository();
+    let functions = security_map::functions(&root)?;
+    let updated = Map::read(&root)?.updated(&functions).map_err(|strangers| {
+        anyhow!("no requirement in {} has the id of {strangers:?}: write it there first", security_map::FILE)
+    })?;
+    Ok(fs::write(root.join(security_map::FILE), updated.print())?)
 }

@@ -95,6 +95,65 @@ fn routes_hold_no_status_codes_of_their_own_rules() {
     }
 }
 
+/// Values travel as parameters; whoever builds text does it where a reader looks for it (ASVS 1.2.4).
+#[test]
+fn in_05_sql_is_built_in_three_places() {
+    let sql = root().join("crates/axum-users-sql/src");
+    let homes = [sql.join("statements.rs"), sql.join("schema.rs"), sql.join("engine")];
+    let words = [
+        "SELECT ",
+        "INSERT ",
+        "UPDATE ",
+        "DELETE ",
+        "CREATE TABLE",
+        "CREATE UNIQUE",
+        "CREATE INDEX",
+        "ALTER TABLE",
+        "DROP TABLE",
+        " FROM {",
+        " WHERE ",
+        " VALUES (",
+        "ORDER BY ",
+    ];
+    // Odd values for stores are no SQL of ours.
+    let samples = root().join("crates/axum-users-testing");
+    let mut built = 0;
+    for file in sources().into_iter().filter(|file| !file.starts_with(&samples)) {
+        let is_home = homes.iter().any(|home| file.starts_with(home));
+        for line in code_of(&file) {
+            // The one constant: does the database answer?
+            let speaks = words.iter().any(|word| line.contains(word)) && !line.contains("\"SELECT 1\".into()");
+            assert!(is_home || !speaks, "{} builds SQL: {line}", file.display());
+            built += usize::from(speaks);
+        }
+    }
+    assert!(built > 30, "the sources are read wrongly: {built}");
+}
+
+#[test]
+fn in_05_text_becomes_sql_in_one_file() {
+    let engine = root().join("crates/axum-users-sql/src/engine");
+    let mut safe = Vec::new();
+    for file in sources() {
+        for line in code_of(&file) {
+            assert!(!line.contains("raw_sql"), "{}: {line}", file.display());
+            let asks = ["sqlx::query", "QueryBuilder", "query!("].iter().any(|word| line.contains(word));
+            assert!(!asks || file.starts_with(&engine), "{}: {line}", file.display());
+            if line.contains("AssertSqlSafe") {
+                safe.push(file.clone());
+            }
+        }
+    }
+    safe.dedup();
+    assert_eq!(safe, [engine.join("mod.rs")]);
+}
+
+/// The lines of a file that are no comments.
+fn code_of(file: &Path) -> Vec<String> {
+    let text = fs::read_to_string(file).unwrap();
+    text.lines().map(str::trim).filter(|line| !line.starts_with("//")).map(str::to_owned).collect()
+}
+
 fn floor(name: &str) -> Option<u8> {
     FLOORS.iter().find(|(it, _)| *it == name).map(|(_, floor)| *floor)
 }

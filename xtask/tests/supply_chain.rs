@@ -29,6 +29,18 @@ fn sc_03_every_dependency_comes_from_crates_io() {
 }
 
 #[test]
+fn sc_03_every_crate_brings_its_licences() {
+    for entry in fs::read_dir(root().join("crates")).unwrap() {
+        let folder = entry.unwrap().path();
+        for name in ["LICENSE-MIT", "LICENSE-APACHE"] {
+            assert_eq!(fs::read_to_string(folder.join(name)).unwrap(), read(name), "{}", folder.display());
+        }
+        let readme = fs::read_to_string(folder.join("README.md")).unwrap();
+        assert!(readme.starts_with("# axum-users"), "{}", folder.display());
+    }
+}
+
+#[test]
 fn sc_04_no_banned_crate_is_compiled() {
     let policy = read("deny.toml");
     let banned: Vec<&str> =

@@ -156,6 +156,10 @@ pub struct RequestInfo {
     pub languages: Option<String>,
     /// The header `X-Request-Id`.
     pub request_id: Option<String>,
+    /// The id of the user whose session asks; `None` where no session is asked for, as at a login.
+    pub actor: Option<String>,
+    /// The name of the authentication backend: the one that accepted the session, or whose login this is.
+    pub backend: Option<String>,
 }
 
 /// A hook's refusal: the answer to send.

@@ -3,6 +3,7 @@
 //! Applications use the crate `axum-users`, which re-exports this one. Authors of adapters depend on this crate alone: it
 //! names neither a web framework nor a driver.
 
+mod audit;
 pub mod body;
 mod clock;
 mod database;
@@ -26,6 +27,7 @@ pub mod strategy;
 mod user;
 mod value;
 
+pub use audit::{Audit, AuditChanges};
 pub use body::{Body, FromBody, Issue, Loc, Property};
 pub use clock::Clock;
 pub use database::{

@@ -279,7 +279,7 @@ impl<P: UserProfile> RefreshTokenDatabase<P> for MemoryStore<P> {
         let unix = now.unix_timestamp();
         let nonce = match stored.judge(&user, state.as_ref(), successor.requires_verification, unix) {
             Verdict::Refuse => return Ok(Rotation::Unknown),
-            Verdict::NotVerified => return Ok(Rotation::NotVerified),
+            Verdict::NotVerified => return Ok(Rotation::NotVerified { user_id: owner }),
             Verdict::EndSession => {
                 tables.end_session(&owner, NewSession::of(stored.session.clone(), "", unix, stored.valid_until, None));
                 return Ok(Rotation::Reused { user_id: owner, session: stored.session });

@@ -11,6 +11,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use time::OffsetDateTime;
 
 use crate::{
+    audit::Audit,
     database::RefreshTokenDatabase,
     erased::DynRefreshTokenDatabase,
     error::Error,
@@ -91,22 +92,27 @@ impl<P: UserProfile> RefreshTokens<P> {
         let nonce = random::token().expose().to_owned();
         let hash = stored(backend, successor(token, &nonce).expose());
         let wanted = Successor { hash, nonce, requires_verification };
+        let audit = Audit::of("refresh", request).method("refresh_token");
         match self.tokens.rotate(&stored(backend, token.expose()), wanted, now).await? {
             Rotation::Rotated { user, session, valid_until, nonce } => {
+                audit.user(&user.id).succeeded();
                 let proof = Authenticated::danger_without_password(user, now)
                     .through(backend, request)
                     .continuing(session, valid_until);
                 Ok((proof, successor(token, &nonce)))
             }
-            Rotation::NotVerified => Err(Error::UserNotVerified),
-            Rotation::Reused { user_id, session } => {
-                tracing::warn!(
-                    target: "axum_users::audit", event = "refresh", outcome = "reused", user = %user_id, %session,
-                    "a refresh token was used twice: its session is ended"
-                );
+            Rotation::NotVerified { user_id } => {
+                audit.user(&user_id).refused("not_verified");
+                Err(Error::UserNotVerified)
+            }
+            Rotation::Reused { user_id, .. } => {
+                audit.user(&user_id).refused("reused");
                 Err(Error::InvalidRefreshToken)
             }
-            Rotation::Unknown => Err(Error::InvalidRefreshToken),
+            Rotation::Unknown => {
+                audit.refused("unknown");
+                Err(Error::InvalidRefreshToken)
+            }
         }
     }
 }
@@ -175,7 +181,10 @@ pub enum Rotation<P: UserProfile> {
         session: SessionId,
     },
     /// The user must be verified first; nothing was written.
-    NotVerified,
+    NotVerified {
+        /// Whose it is.
+        user_id: P::Id,
+    },
     /// It counts for nothing.
     Unknown,
 }

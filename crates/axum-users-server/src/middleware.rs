@@ -122,10 +122,16 @@ impl Drop for Access {
 #[derive(Clone)]
 pub(crate) struct Limits {
     pub(crate) body_bytes: usize,
+    /// Body and answer together.
     pub(crate) time: Duration,
+    /// A body that takes longer has to come at [`MIN_RATE`].
+    pub(crate) patience: Duration,
     /// Requests that run at the same time.
     pub(crate) requests: Arc<Semaphore>,
 }
+
+/// Bytes of a body a second: each earns its sender time, so that a place is not held by dripping.
+const MIN_RATE: u64 = 500;
 
 /// Reads the body up to its limit, and ends what takes too long: 408 if the client was slow, 503 if we were.
 pub(crate) async fn limit(State(limits): State<Limits>, request: Request, next: Next) -> Response {
@@ -137,20 +143,38 @@ pub(crate) async fn limit(State(limits): State<Limits>, request: Request, next: 
     if announced.is_some_and(|length| length > limits.body_bytes as u64) {
         return closing(StatusCode::PAYLOAD_TOO_LARGE, "Content Too Large");
     }
-    let body = match timeout_at(deadline, Limited::new(body, limits.body_bytes).collect()).await {
-        Ok(Ok(collected)) => collected.to_bytes(),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            return closing(StatusCode::PAYLOAD_TOO_LARGE, "Content Too Large");
-        }
-        Ok(Err(_)) => return closing(StatusCode::BAD_REQUEST, "There was an error parsing the body"),
-        // RFC 9110 section 15.5.9.
-        Err(_) => return closing(StatusCode::REQUEST_TIMEOUT, "Request Timeout"),
+    let body = match read(body, &limits, deadline).await {
+        Ok(body) => body,
+        Err(refusal) => return refusal,
     };
     let answer = next.run(Request::from_parts(parts, Body::from(body)));
     timeout_at(deadline, answer).await.unwrap_or_else(|_| {
         tracing::error!("a request took longer than server.request_timeout_seconds");
         unavailable()
     })
+}
+
+async fn read(body: Body, limits: &Limits, deadline: Instant) -> Result<Vec<u8>, Response> {
+    let mut body = Limited::new(body, limits.body_bytes);
+    let patience = Instant::now() + limits.patience;
+    let mut bytes = Vec::new();
+    loop {
+        let earned = Duration::from_secs(bytes.len() as u64 / MIN_RATE);
+        match timeout_at(deadline.min(patience + earned), body.frame()).await {
+            Ok(None) => return Ok(bytes),
+            Ok(Some(Ok(frame))) => {
+                if let Some(data) = frame.data_ref() {
+                    bytes.extend_from_slice(data);
+                }
+            }
+            Ok(Some(Err(error))) if error.is::<LengthLimitError>() => {
+                return Err(closing(StatusCode::PAYLOAD_TOO_LARGE, "Content Too Large"));
+            }
+            Ok(Some(Err(_))) => return Err(closing(StatusCode::BAD_REQUEST, "There was an error parsing the body")),
+            // RFC 9110 section 15.5.9.
+            Err(_) => return Err(closing(StatusCode::REQUEST_TIMEOUT, "Request Timeout")),
+        }
+    }
 }
 
 /// The one answer to a panic; what happened stands in the log (ASVS 16.5.1).

@@ -37,6 +37,15 @@ pub(crate) async fn serve(
     settings: &ServerSettings,
     stop: impl Future<Output = ()>,
 ) {
+    serve_all(async move || listener.accept().await, router, settings, stop).await;
+}
+
+async fn serve_all(
+    mut accept: impl AsyncFnMut() -> io::Result<(TcpStream, SocketAddr)>,
+    router: Router,
+    settings: &ServerSettings,
+    stop: impl Future<Output = ()>,
+) {
     let places = Arc::new(Semaphore::new(settings.max_connections));
     let crowd = Crowd::new(settings);
     let (stopping, stopped) = watch::channel(false);
@@ -45,7 +54,7 @@ pub(crate) async fn serve(
     loop {
         let next = async {
             let place = Arc::clone(&places).acquire_owned().await.map_err(io::Error::other)?;
-            let (stream, peer) = listener.accept().await?;
+            let (stream, peer) = accept().await?;
             Ok::<_, io::Error>((place, stream, peer))
         };
         let accepted = tokio::select! {
@@ -74,7 +83,7 @@ pub(crate) async fn serve(
             }
         }
     }
-    drop(listener);
+    drop(accept);
     let _ = stopping.send(true);
     tracing::info!("stopping: finishing the requests that run");
     let everybody = u32::try_from(settings.max_connections).unwrap_or(u32::MAX);
@@ -242,7 +251,10 @@ fn household(address: IpAddr) -> IpAddr {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
     use super::*;
+    use crate::{Config, Sources};
 
     #[test]
     fn in_06_an_address_has_so_many_connections_and_no_more() {
@@ -258,5 +270,40 @@ mod tests {
         assert!(crowd.admit(one).is_some());
         drop(second);
         assert!(crowd.counts.lock().unwrap().is_empty());
+    }
+
+    /// Whether there is an answer; the connection may be closed instead.
+    async fn is_served(stream: &mut TcpStream) -> bool {
+        let _ = stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await;
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let Ok(byte) = stream.read_u8().await else { return false };
+            head.push(byte);
+        }
+        head.starts_with(b"HTTP/1.1 200 OK\r\n")
+    }
+
+    #[tokio::test]
+    async fn in_06_connections_beyond_the_cap_of_an_address_are_closed() {
+        let mut settings = Config::load(&Sources::folder("/nowhere")).unwrap().server;
+        settings.max_connections_per_address = 2;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let far = async move || listener.accept().await.map(|(stream, _)| (stream, ([203, 0, 113, 9], 5000).into()));
+        let router = Router::new().route("/", axum::routing::get(|| async {}));
+        let client = async {
+            let connect = async || TcpStream::connect(address).await.unwrap();
+            let (mut first, mut second) = (connect().await, connect().await);
+            assert!(is_served(&mut first).await && is_served(&mut second).await);
+            assert!(!is_served(&mut connect().await).await, "the third");
+            drop(first);
+            // The server learns of it in its own time.
+            while !is_served(&mut connect().await).await {}
+            assert!(is_served(&mut second).await);
+        };
+        tokio::select! {
+            () = serve_all(far, router, &settings, std::future::pending()) => panic!("it stopped"),
+            () = client => {}
+        }
     }
 }

@@ -49,6 +49,7 @@ fn around(settings: &ServerSettings, limited: Router, unlimited: Router) -> Rout
     let limits = Limits {
         body_bytes: settings.body_limit,
         time: settings.request_timeout,
+        patience: settings.header_timeout,
         requests: Arc::new(Semaphore::new(settings.max_connections)),
     };
     let observation = Observation { trusted_proxies: settings.trusted_proxies, is_https: settings.public_url.is_https };

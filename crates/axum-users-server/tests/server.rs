@@ -26,5 +26,7 @@ mod logs;
 mod secrets;
 #[path = "server/start.rs"]
 mod start;
+#[path = "server/storm.rs"]
+mod storm;
 #[path = "server/users.rs"]
 mod users;

@@ -1,9 +1,11 @@
 //! How a store is opened.
 
-use std::{marker::PhantomData, str::FromStr as _, sync::Arc, time::Duration};
+use std::{marker::PhantomData, str::FromStr as _, sync::Arc};
 
 use axum_users_core::UserProfile;
 use sqlx::pool::PoolOptions;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+use sqlx::{Connection, Database, Pool};
 
 use crate::{
     names::Names,
@@ -80,7 +82,7 @@ impl<P: UserProfile> SqlStoreBuilder<P> {
     pub async fn connect(self) -> Result<SqlStore<P>, SchemaError> {
         let Self { names, migrate, adopt, .. } = &self;
         let (names, migrate, adopt) = (names.clone(), *migrate, *adopt);
-        Ok(SqlStore(match self.pool().await? {
+        Ok(SqlStore(match self.pool(Purpose::Use).await? {
             #[cfg(feature = "sqlite")]
             AnyPool::Sqlite(pool) => Inner::Sqlite(Arc::new(Store::open(pool, names, migrate, adopt).await?)),
             #[cfg(feature = "postgres")]
@@ -90,13 +92,14 @@ impl<P: UserProfile> SqlStoreBuilder<P> {
         }))
     }
 
-    /// The statements that [`connect`](Self::connect) would run; none when the schema is up to date.
+    /// The statements that [`connect`](Self::connect) would run; none when the schema is up to date. Nothing is made, not
+    /// even the file of SQLite.
     ///
     /// # Errors
     /// [`SchemaError`] when the schema cannot be brought up to date at all.
     pub async fn plan(self) -> Result<Vec<String>, SchemaError> {
         let (names, adopt) = (self.names.clone(), self.adopt);
-        match self.pool().await? {
+        match self.pool(Purpose::Look).await? {
             #[cfg(feature = "sqlite")]
             AnyPool::Sqlite(pool) => schema::plan::<P, _>(&pool, &names, adopt).await,
             #[cfg(feature = "postgres")]
@@ -106,18 +109,28 @@ impl<P: UserProfile> SqlStoreBuilder<P> {
         }
     }
 
-    async fn pool(&self) -> Result<AnyPool, SchemaError> {
+    #[cfg_attr(not(feature = "sqlite"), expect(unused_variables, reason = "a server has its database already"))]
+    async fn pool(&self, purpose: Purpose) -> Result<AnyPool, SchemaError> {
         let scheme = self.url.split_once(':').map_or("", |(scheme, _)| scheme);
         match scheme {
             #[cfg(feature = "sqlite")]
             "sqlite" => {
+                use std::time::Duration;
+
                 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
-                let in_memory = self.url.contains(":memory:") || self.url.contains("mode=memory");
-                let options = SqliteConnectOptions::from_str(&self.url)
-                    .map_err(SchemaError::url)?
-                    .create_if_missing(true)
+                let mut in_memory = self.url.contains(":memory:") || self.url.contains("mode=memory");
+                let mut options = SqliteConnectOptions::from_str(&self.url).map_err(SchemaError::url)?;
+                match purpose {
+                    Purpose::Use => options = options.create_if_missing(true).journal_mode(SqliteJournalMode::Wal),
+                    Purpose::Look if in_memory || options.get_filename().exists() => {}
+                    Purpose::Look => {
+                        // A file that is not there has what an empty database has.
+                        options = SqliteConnectOptions::new().in_memory(true);
+                        in_memory = true;
+                    }
+                }
+                let options = options
                     .foreign_keys(true)
-                    .journal_mode(SqliteJournalMode::Wal)
                     .synchronous(SqliteSynchronous::Normal)
                     .busy_timeout(Duration::from_secs(5));
                 // A database in memory lives as long as its connection.
@@ -144,22 +157,12 @@ impl<P: UserProfile> SqlStoreBuilder<P> {
                 let options = sqlx::postgres::PgConnectOptions::from_str(&self.url)
                     .map_err(SchemaError::url)?
                     .application_name("axum-users");
-                let pool = PoolOptions::new()
-                    .max_connections(self.max_connections)
-                    .acquire_timeout(ACQUIRE_TIMEOUT)
-                    .connect_with(options)
-                    .await?;
-                Ok(AnyPool::Postgres(pool))
+                Ok(AnyPool::Postgres(self.open::<sqlx::PgConnection>(options).await?))
             }
             #[cfg(feature = "mysql")]
             "mysql" | "mariadb" => {
                 let options = sqlx::mysql::MySqlConnectOptions::from_str(&self.url).map_err(SchemaError::url)?;
-                let pool = PoolOptions::new()
-                    .max_connections(self.max_connections)
-                    .acquire_timeout(ACQUIRE_TIMEOUT)
-                    .connect_with(options)
-                    .await?;
-                Ok(AnyPool::MySql(pool))
+                Ok(AnyPool::MySql(self.open::<sqlx::MySqlConnection>(options).await?))
             }
             _ => Err(SchemaError::Url(
                 "a database URL begins with `sqlite:`, `postgres:` or `mysql:`, and the feature of that name is on"
@@ -167,6 +170,33 @@ impl<P: UserProfile> SqlStoreBuilder<P> {
             )),
         }
     }
+
+    /// A pool on a server. It asks again for a while where nobody listens, and forgets why: one more connection tells.
+    #[cfg(any(feature = "postgres", feature = "mysql"))]
+    async fn open<C: Connection>(&self, options: C::Options) -> Result<Pool<C::Database>, SchemaError>
+    where
+        C::Database: Database<Connection = C>,
+    {
+        let pool = PoolOptions::new().max_connections(self.max_connections).acquire_timeout(ACQUIRE_TIMEOUT);
+        match pool.connect_with(options.clone()).await {
+            Err(sqlx::Error::PoolTimedOut) => {
+                let Ok(Err(error)) = tokio::time::timeout(ACQUIRE_TIMEOUT, C::connect_with(&options)).await else {
+                    return Err(sqlx::Error::PoolTimedOut.into());
+                };
+                Err(error.into())
+            }
+            opened => Ok(opened?),
+        }
+    }
+}
+
+/// Why a database is opened.
+#[derive(Clone, Copy)]
+enum Purpose {
+    /// To keep users in it.
+    Use,
+    /// To see what is there.
+    Look,
 }
 
 enum AnyPool {

@@ -4,6 +4,11 @@
 //! One type, [`SqlStore`], stores users and access tokens over one pool. The engine is chosen by the URL, among those whose
 //! feature is on: `sqlite`, `postgres`, `mysql`.
 
+#[cfg(not(any(feature = "sqlite", feature = "postgres", feature = "mysql")))]
+compile_error!(
+    "axum-users-sql needs a database: turn on at least one of its features `sqlite`, `postgres` and `mysql` (MariaDB too)"
+);
+
 #[macro_use]
 mod refresh_tokens;
 mod access_tokens;

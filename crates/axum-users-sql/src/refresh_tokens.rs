@@ -50,7 +50,7 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
         let unix = now.unix_timestamp();
         let nonce = match stored.judge(&user, session.as_ref(), successor.requires_verification, unix) {
             Verdict::Refuse => return Ok(Rotation::Unknown),
-            Verdict::NotVerified => return Ok(Rotation::NotVerified),
+            Verdict::NotVerified => return Ok(Rotation::NotVerified { user_id: owner.clone() }),
             Verdict::Repeat(nonce) => nonce,
             Verdict::EndSession => {
                 let ended = NewSession::of(stored.session.clone(), "", unix, stored.valid_until, None);

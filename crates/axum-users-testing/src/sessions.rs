@@ -183,7 +183,7 @@ async fn rotation<P: SampleProfile, D: UserDatabase<P> + RefreshTokenDatabase<P>
     let change = |is_active, is_verified| UserChange { is_active, is_verified, ..UserChange::default() };
     done(db.update(&id, change(None, Some(false))).await);
     let rotation = RefreshTokenDatabase::<P>::rotate(&db, &third, successor(true), at(4)).await.expect("an answer");
-    assert!(matches!(rotation, Rotation::NotVerified));
+    assert!(matches!(rotation, Rotation::NotVerified { .. }));
     done(db.update(&id, change(Some(false), None)).await);
     let rotation = RefreshTokenDatabase::<P>::rotate(&db, &third, successor(false), at(4)).await.expect("an answer");
     assert!(matches!(rotation, Rotation::Unknown));

@@ -122,9 +122,9 @@ impl<P: SampleProfile, D: UserDatabase<P>, S: Strategy<P>> Case<P, D, S> {
         assert!(!self.counts(&token).await && self.counts(&other).await);
         // From elsewhere, by the id that the list shows.
         let owner = self.owner(&other).await;
-        assert!(self.users.end_session_by_id(&owner.user, &owner.session).await.expect("an answer"));
+        assert!(self.users.end_session_by_id(&owner.user, &owner.session, None).await.expect("an answer"));
         assert!(!self.counts(&other).await);
-        assert!(!self.users.end_session_by_id(&owner.user, &owner.session).await.expect("an answer"));
+        assert!(!self.users.end_session_by_id(&owner.user, &owner.session, None).await.expect("an answer"));
         assert!(self.users.sessions(&owner.user).await.expect("a list").is_empty());
     }
 
@@ -148,7 +148,7 @@ impl<P: SampleProfile, D: UserDatabase<P>, S: Strategy<P>> Case<P, D, S> {
             tokens_valid_after: owner.user.tokens_valid_after,
             authenticated_at: owner.authenticated_at,
         };
-        self.users.end_sessions(&owner.user, Some(&session)).await.expect("ended");
+        self.users.end_sessions(&owner.user, Some(&session), None).await.expect("ended");
         assert!(self.counts(&acting).await);
         self.end_tokens(&id, None).await;
         assert!(!self.counts(&acting).await && self.counts(&bystander).await);

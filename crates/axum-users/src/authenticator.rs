@@ -19,6 +19,11 @@ impl<P: UserProfile> Clone for Session<P> {
 }
 
 impl<P: UserProfile> Session<P> {
+    /// What was found for this request before.
+    pub(crate) fn found(parts: &Parts) -> Option<&Self> {
+        parts.extensions.get::<Found<P>>()?.session.as_ref()
+    }
+
     /// This session as the one that asks for a change.
     pub(crate) fn acting(&self, request: Option<&RequestInfo>) -> Acting<P> {
         Acting {

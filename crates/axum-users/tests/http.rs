@@ -4,6 +4,8 @@
 
 #[path = "http/access.rs"]
 mod access;
+#[path = "http/audit.rs"]
+mod audit;
 #[path = "http/breached.rs"]
 mod breached;
 #[path = "http/browser.rs"]
@@ -21,6 +23,8 @@ mod faults;
 mod hooks;
 #[path = "http/identity.rs"]
 mod identity;
+#[path = "http/injection.rs"]
+mod injection;
 #[path = "http/input.rs"]
 mod input;
 #[path = "http/late.rs"]

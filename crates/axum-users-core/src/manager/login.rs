@@ -6,6 +6,7 @@ use time::OffsetDateTime;
 
 use super::UserManager;
 use crate::{
+    audit::Audit,
     database::{Condition, Outcome, UserChange},
     error::Error,
     hooks::RequestInfo,
@@ -115,33 +116,21 @@ impl<P: UserProfile> Authenticated<P> {
     }
 }
 
+/// Why credentials prove nothing; for the audit trail, never for an answer.
+struct Unproved<Id> {
+    user: Option<Id>,
+    reason: &'static str,
+}
+
 impl<P: UserProfile> UserManager<P> {
     /// The user of these credentials, also an inactive one; `None` when they are wrong. Upgrades an outdated hash.
     ///
-    /// An unknown address costs what a wrong password costs.
+    /// An unknown address costs what a wrong password costs. The audit trail learns of [`login`](Self::login) only.
     ///
     /// # Errors
     /// [`Error::Busy`], [`Error::Database`].
     pub async fn authenticate(&self, username: &str, password: Secret) -> Result<Option<Authenticated<P>>, Error> {
-        let read_at = self.0.clock.now();
-        let Some(mut user) = self.get_by_email(username).await? else {
-            self.0.passwords.verify_dummy(password).await?;
-            return Ok(None);
-        };
-        let (verification, upgraded) =
-            self.0.passwords.verify_and_update(password, user.hashed_password.clone()).await?;
-        match verification {
-            Verification::Valid | Verification::ValidButOutdated => {}
-            Verification::Invalid => return Ok(None),
-            Verification::Unusable => {
-                tracing::error!(user = %user.id, "the stored password hash cannot be used: reset the password of this user");
-                return Ok(None);
-            }
-        }
-        if let Some(hash) = upgraded {
-            self.upgrade_hash(&mut user, hash).await;
-        }
-        Ok(Some(Authenticated::danger_without_password(user, read_at)))
+        Ok(self.prove(username, password).await?.ok())
     }
 
     /// The proof that a login route needs: right credentials, active, verified where that is asked for, no veto.
@@ -156,17 +145,76 @@ impl<P: UserProfile> UserManager<P> {
         requires_verification: bool,
         request: Option<&RequestInfo>,
     ) -> Result<Authenticated<P>, Error> {
-        let proof = self.authenticate(username, password).await?.filter(|proof| proof.user.is_active);
-        let Some(proof) = proof else {
-            tracing::info!(target: "axum_users::audit", event = "login", outcome = "refused", "bad credentials");
-            return Err(Error::BadCredentials);
+        let audit = Audit::of("login", request).method("password");
+        let proof = match self.prove(username, password).await {
+            Ok(Ok(proof)) => proof,
+            Ok(Err(Unproved { user: Some(id), reason })) => {
+                audit.user(&id).refused(reason);
+                return Err(Error::BadCredentials);
+            }
+            Ok(Err(Unproved { user: None, reason })) => {
+                audit.refused(reason);
+                return Err(Error::BadCredentials);
+            }
+            Err(error) => {
+                audit.ended_by(&error);
+                return Err(error);
+            }
         };
-        if requires_verification && !proof.user.is_verified {
+        let audit = audit.user(&proof.user.id);
+        if !proof.user.is_active {
+            audit.refused("inactive");
+            return Err(Error::BadCredentials);
+        }
+        match self.admit(&proof.user, requires_verification, request).await {
+            Ok(()) => audit.succeeded(),
+            Err(error) => {
+                audit.ended_by(&error);
+                return Err(error);
+            }
+        }
+        Ok(proof)
+    }
+
+    async fn prove(
+        &self,
+        username: &str,
+        password: Secret,
+    ) -> Result<Result<Authenticated<P>, Unproved<P::Id>>, Error> {
+        let read_at = self.0.clock.now();
+        let Some(mut user) = self.get_by_email(username).await? else {
+            self.0.passwords.verify_dummy(password).await?;
+            return Ok(Err(Unproved { user: None, reason: "unknown_user" }));
+        };
+        let (verification, upgraded) =
+            self.0.passwords.verify_and_update(password, user.hashed_password.clone()).await?;
+        let reason = match verification {
+            Verification::Valid | Verification::ValidButOutdated => None,
+            Verification::Invalid => Some("wrong_password"),
+            Verification::Unusable => {
+                tracing::error!(user = %user.id, "the stored password hash cannot be used: reset the password of this user");
+                Some("unusable_hash")
+            }
+        };
+        if let Some(reason) = reason {
+            return Ok(Err(Unproved { user: Some(user.id), reason }));
+        }
+        if let Some(hash) = upgraded {
+            self.upgrade_hash(&mut user, hash).await;
+        }
+        Ok(Ok(Authenticated::danger_without_password(user, read_at)))
+    }
+
+    async fn admit(
+        &self,
+        user: &User<P>,
+        requires_verification: bool,
+        request: Option<&RequestInfo>,
+    ) -> Result<(), Error> {
+        if requires_verification && !user.is_verified {
             return Err(Error::UserNotVerified);
         }
-        self.0.hooks.before_login(&proof.user, request).await.map_err(Error::Veto)?;
-        tracing::info!(target: "axum_users::audit", event = "login", outcome = "success", user = %proof.user.id, "logged in");
-        Ok(proof)
+        self.0.hooks.before_login(user, request).await.map_err(Error::Veto)
     }
 
     /// Stores a hash of today's parameters, only if the hash is still the one that was verified. A failure is logged, and the

@@ -8,6 +8,7 @@ mod update;
 use std::sync::Arc;
 
 use crate::{
+    audit::Audit,
     clock::Clock,
     database::{Condition, Conflict, DatabaseError, Outcome, WithSession},
     email::EmailKey,
@@ -103,6 +104,19 @@ impl<P: UserProfile> UserManager<P> {
     /// [`Error::Busy`], [`Error::Database`].
     pub async fn create(
         &self,
+        create: UserCreate<P>,
+        fields: Fields,
+        request: Option<&RequestInfo>,
+    ) -> Result<User<P>, Error> {
+        let stored = self.store_new(create, fields, request).await;
+        let user = stored.inspect_err(|error| Audit::of("register", request).ended_by(error))?;
+        Audit::of("register", request).user(&user.id).succeeded();
+        self.0.hooks.on_after_register(&user, request).await;
+        Ok(user)
+    }
+
+    async fn store_new(
+        &self,
         mut create: UserCreate<P>,
         fields: Fields,
         request: Option<&RequestInfo>,
@@ -130,13 +144,10 @@ impl<P: UserProfile> UserManager<P> {
                 profile: create.profile,
             })
             .await;
-        let user = match created {
-            Ok(user) => user,
-            Err(error) => return Err(self.first_conflict(error, Some((&email, None))).await),
-        };
-        tracing::info!(target: "axum_users::audit", event = "register", user = %user.id, "user registered");
-        self.0.hooks.on_after_register(&user, request).await;
-        Ok(user)
+        match created {
+            Ok(user) => Ok(user),
+            Err(error) => Err(self.first_conflict(error, Some((&email, None))).await),
+        }
     }
 
     /// Removes a user and everything that is theirs.
@@ -144,16 +155,26 @@ impl<P: UserProfile> UserManager<P> {
     /// # Errors
     /// [`Error::Veto`], [`Error::LastSuperuser`], [`Error::UserNotExists`], [`Error::Database`].
     pub async fn delete(&self, user: &User<P>, request: Option<&RequestInfo>) -> Result<(), Error> {
+        let audit = Audit::of("delete", request).user(&user.id);
+        match self.remove(user, request).await {
+            Ok(()) => audit.succeeded(),
+            Err(error) => {
+                audit.ended_by(&error);
+                return Err(error);
+            }
+        }
+        self.0.hooks.on_after_delete(user, request).await;
+        Ok(())
+    }
+
+    async fn remove(&self, user: &User<P>, request: Option<&RequestInfo>) -> Result<(), Error> {
         self.0.hooks.on_before_delete(user, request).await.map_err(Error::Veto)?;
         let only_if = if self.0.keep_last_superuser { vec![Condition::AnotherSuperuserRemains] } else { Vec::new() };
         match self.0.database.delete(&user.id, only_if).await? {
-            Outcome::Done(()) => {}
-            Outcome::Refused(_) => return Err(Error::LastSuperuser),
-            Outcome::Missing => return Err(Error::UserNotExists),
+            Outcome::Done(()) => Ok(()),
+            Outcome::Refused(_) => Err(Error::LastSuperuser),
+            Outcome::Missing => Err(Error::UserNotExists),
         }
-        tracing::info!(target: "axum_users::audit", event = "delete", user = %user.id, "user deleted");
-        self.0.hooks.on_after_delete(user, request).await;
-        Ok(())
     }
 
     /// Answers when the store is reachable.
@@ -164,8 +185,9 @@ impl<P: UserProfile> UserManager<P> {
         Ok(self.0.database.ping().await?)
     }
 
-    /// Runs the application's hook after a login.
+    /// To be called when the token of a login was written: records it, and runs the application's hook.
     pub async fn after_login(&self, user: &User<P>, request: Option<&RequestInfo>, head: &mut http::response::Parts) {
+        Audit::of("token_issued", request).user(&user.id).succeeded();
         self.0.hooks.on_after_login(user, request, head).await;
     }
 

@@ -2,8 +2,10 @@
 
 use super::{Acting, UserManager};
 use crate::{
+    audit::Audit,
     database::{Outcome, UserChange},
     error::Error,
+    hooks::RequestInfo,
     profile::UserProfile,
     session::{EndTokens, NewSession, SEEN_EVERY, SessionId, StoredSession, admits},
     strategy::TokenOwner,
@@ -78,7 +80,12 @@ impl<P: UserProfile> UserManager<P> {
     ///
     /// # Errors
     /// [`Error::Database`].
-    pub async fn end_session_by_id(&self, user: &User<P>, id: &SessionId) -> Result<bool, Error> {
+    pub async fn end_session_by_id(
+        &self,
+        user: &User<P>,
+        id: &SessionId,
+        request: Option<&RequestInfo>,
+    ) -> Result<bool, Error> {
         let Some(found) = self.sessions(user).await?.into_iter().find(|session| session.id == *id) else {
             return Ok(false);
         };
@@ -91,7 +98,7 @@ impl<P: UserProfile> UserManager<P> {
             user_agent: None,
         };
         self.end_session(user, session).await?;
-        tracing::info!(target: "axum_users::audit", event = "session_end", user = %user.id, session = %id, "session ended");
+        Audit::of("session_ended", request).user(&user.id).succeeded();
         Ok(true)
     }
 
@@ -100,14 +107,19 @@ impl<P: UserProfile> UserManager<P> {
     ///
     /// # Errors
     /// [`Error::UserNotExists`], [`Error::Database`].
-    pub async fn end_sessions(&self, user: &User<P>, keep: Option<&Acting<P>>) -> Result<(), Error> {
+    pub async fn end_sessions(
+        &self,
+        user: &User<P>,
+        keep: Option<&Acting<P>>,
+        request: Option<&RequestInfo>,
+    ) -> Result<(), Error> {
         let keep = keep.filter(|acting| acting.user_id == user.id).map(Acting::kept);
         let end_tokens = Some(EndTokens { now: self.0.clock.unix(), keep });
         match self.0.database.update(&user.id, UserChange { end_tokens, ..UserChange::default() }).await? {
             Outcome::Done(_) | Outcome::Refused(_) => {}
             Outcome::Missing => return Err(Error::UserNotExists),
         }
-        tracing::info!(target: "axum_users::audit", event = "sessions_end", user = %user.id, "sessions ended");
+        Audit::of("sessions_ended", request).user(&user.id).succeeded();
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 
 use super::UserManager;
 use crate::{
+    audit::{Audit, AuditChanges},
     database::{Condition, Outcome, UserChange},
     email::Email,
     error::Error,
@@ -61,21 +62,21 @@ impl<P: UserProfile> UserManager<P> {
             (update.is_active, update.is_superuser, update.is_verified) = (None, None, None);
         }
         let current_password = update.current_password.take();
-        if let Some(acting) = acting {
-            self.check_may_change(user, &update, current_password, acting).await?;
-        }
-        let change = self.change(user, &update, acting).await?;
-        let updated = if change.is_empty() {
-            user.clone()
-        } else {
-            self.write(user, change, acting.filter(|acting| acting.user_id == user.id)).await?
+        let mut changes = AuditChanges {
+            password: update.password.is_some(),
+            email: update.email.is_some(),
+            is_active: update.is_active,
+            is_superuser: update.is_superuser,
+            is_verified: update.is_verified,
+            tokens_ended: false,
         };
-        tracing::info!(
-            target: "axum_users::audit", event = "update", user = %user.id,
-            password = update.password.is_some(), email = update.email.is_some(),
-            is_active = update.is_active, is_superuser = update.is_superuser, is_verified = update.is_verified,
-            "user updated"
-        );
+        let updated = self.apply(user, &update, current_password, acting, &mut changes).await;
+        let audit = Audit::of("update", request).user(&user.id).actor(acting.map(|acting| &acting.user_id));
+        match &updated {
+            Ok(_) => audit.changes(changes).succeeded(),
+            Err(error) => audit.changes(changes).ended_by(error),
+        }
+        let updated = updated?;
         self.0.hooks.on_after_update(&updated, &update, request).await;
         Ok(updated)
     }
@@ -101,10 +102,6 @@ impl<P: UserProfile> UserManager<P> {
             if verification.is_valid() {
                 return Ok(());
             }
-            tracing::info!(
-                target: "axum_users::audit", event = "update", outcome = "refused", user = %user.id,
-                "wrong current password"
-            );
             return Err(Error::CurrentPasswordWrong);
         }
         let changes_credential =
@@ -115,6 +112,32 @@ impl<P: UserProfile> UserManager<P> {
         } else {
             Ok(())
         }
+    }
+
+    async fn apply(
+        &self,
+        user: &User<P>,
+        update: &UserUpdate<P>,
+        current_password: Option<Secret>,
+        acting: Option<&Acting<P>>,
+        changes: &mut AuditChanges,
+    ) -> Result<User<P>, Error> {
+        if let Some(acting) = acting {
+            self.check_may_change(user, update, current_password, acting).await?;
+        }
+        let change = self.change(user, update, acting).await?;
+        *changes = AuditChanges {
+            password: change.hashed_password.is_some(),
+            email: change.email.is_some(),
+            is_active: change.is_active,
+            is_superuser: change.is_superuser,
+            is_verified: change.is_verified,
+            tokens_ended: change.end_tokens.is_some(),
+        };
+        if change.is_empty() {
+            return Ok(user.clone());
+        }
+        self.write(user, change, acting.filter(|acting| acting.user_id == user.id)).await
     }
 
     /// Writes a change; `acting` is the session of the same user that asks for it.

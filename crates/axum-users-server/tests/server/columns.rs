@@ -100,6 +100,29 @@ fn what_does_not_fit_is_told_field_by_field() {
 }
 
 #[test]
+fn own_columns_are_described() {
+    let folder = Folder::new();
+    folder.write("axum-users.toml", COLUMNS);
+    let printed = folder.run(&["openapi"]).succeeded().json();
+    assert!(!folder.path().join("axum-users.db").exists(), "no database is asked");
+    let server = folder.serve();
+    assert_eq!(server.get("/openapi.json").value(), printed);
+    let schema = |name: &str| &printed["components"]["schemas"][name];
+    let names = |name: &str| -> Vec<&str> {
+        let own = |it: &&str| !["id", "email", "password"].contains(it) && !it.starts_with("is_");
+        schema(name)["properties"].as_object().unwrap().keys().map(String::as_str).filter(own).collect()
+    };
+    let all = ["age", "birthdate", "extra", "first_name", "news", "nickname", "plan", "score", "seen", "team"];
+    let writable = all.into_iter().filter(|it| *it != "plan").collect::<Vec<_>>();
+    assert_eq!(names("UserRead"), all);
+    assert_eq!(names("UserCreate"), writable);
+    assert_eq!(names("UserUpdate"), writable);
+    let required = schema("UserCreate")["required"].as_array().unwrap();
+    assert!(required.contains(&json!("first_name")) && required.contains(&json!("news")), "{required:?}");
+    assert!(!required.contains(&json!("age")), "{required:?}");
+}
+
+#[test]
 fn a_unique_column_is_unique() {
     let folder = Folder::new();
     folder.write("axum-users.toml", COLUMNS);

@@ -9,13 +9,7 @@ fn config_with(text: &str, variables: &[(&str, &str)], arguments: &[&str]) -> Ra
 }
 
 fn config_in(folder: &Folder, variables: &[(&str, &str)], arguments: &[&str]) -> Ran {
-    let mut command = folder.command(&["config"]);
-    let output = command.args(arguments).envs(variables.iter().copied()).output().unwrap();
-    Ran {
-        code: output.status.code().unwrap(),
-        stdout: String::from_utf8(output.stdout).unwrap(),
-        stderr: String::from_utf8(output.stderr).unwrap(),
-    }
+    folder.run_with(&[&["config"], arguments].concat(), variables)
 }
 
 /// What the line of this key says, without the padding.
@@ -190,15 +184,10 @@ fn cr_05_the_password_of_the_database_is_never_shown() {
     assert!(!ran.stdout.contains("canary") && !ran.stderr.contains("canary"));
 
     let folder = Folder::new();
-    let output = folder
-        .command(&["serve"])
-        .env("AXUM_USERS__DATABASE__URL", url)
-        .env("AXUM_USERS__SERVER__LOG_FILTER", "trace")
-        .output()
-        .unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    let all = [output.stdout, output.stderr].concat();
-    assert!(!String::from_utf8(all).unwrap().contains("canary"));
+    let variables = [("AXUM_USERS__DATABASE__URL", url), ("AXUM_USERS__SERVER__LOG_FILTER", "trace")];
+    let ran = folder.run_with(&["serve"], &variables);
+    assert_eq!(ran.code, 1);
+    assert!(!ran.stdout.contains("canary") && !ran.stderr.contains("canary"));
 }
 
 #[test]
@@ -270,9 +259,7 @@ fn pw_09_hashes_below_the_floor_are_refused() {
         for name in ["MEMORY_KIB", "ITERATIONS", "PARALLELISM"] {
             command.env_remove(format!("AXUM_USERS__PASSWORD__ARGON2__{name}"));
         }
-        let output = command.output().unwrap();
-        assert_eq!(output.status.code(), Some(2), "{argon2}");
-        assert!(String::from_utf8(output.stderr).unwrap().contains("password.argon2"));
+        Ran::of(command, "").refused(&["password.argon2"]);
     }
 }
 

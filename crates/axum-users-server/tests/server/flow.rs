@@ -114,6 +114,21 @@ fn az_06_health_tells_up_or_down_and_no_more() {
 }
 
 #[test]
+fn the_documentation_shows_the_routes_that_are_there_and_can_be_off() {
+    let folder = Folder::new();
+    let server = folder.serve_with(&[("AXUM_USERS__REGISTRATION__ENABLED", "false")]);
+    assert!(server.get("/docs").head.contains("text/html"));
+    let document = server.get("/openapi.json").value();
+    assert!(document["paths"].get("/auth/jwt/login").is_some());
+    assert!(document["paths"].get("/auth/register").is_none());
+    server.stop();
+    let server = folder.serve_with(&[("AXUM_USERS__SERVER__DOCS", "false")]);
+    for path in ["/docs", "/openapi.json"] {
+        assert_eq!(server.get(path).status, 404, "{path}");
+    }
+}
+
+#[test]
 fn every_answer_has_safe_headers_and_an_id() {
     let folder = Folder::new();
     let server = folder.serve_with(&[("AXUM_USERS__PUBLIC_URL", "https://users.camelot.bt")]);

@@ -5,7 +5,7 @@ use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{SocketAddr, TcpStream},
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Output, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     sync::{
         Arc, Condvar, Mutex,
         atomic::{AtomicU32, Ordering},
@@ -14,6 +14,7 @@ use std::{
     time::Duration,
 };
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 /// Longer than anything takes on a busy machine; what reaches it has failed.
@@ -48,6 +49,9 @@ impl Folder {
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_axum-users"));
         command.args(arguments).current_dir(&self.0).env_clear();
+        if arguments.first() == Some(&"serve") {
+            command.args(["--listen", "127.0.0.1:0"]);
+        }
         // The least that is not refused, so that tests are quick.
         command.env("AXUM_USERS__PASSWORD__ARGON2__MEMORY_KIB", "19456");
         command.env("AXUM_USERS__PASSWORD__ARGON2__ITERATIONS", "2");
@@ -57,21 +61,24 @@ impl Folder {
 
     /// Runs to the end.
     pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
-        Ran::of(self.command(arguments).output().unwrap())
+        Ran::of(self.command(arguments), "")
+    }
+
+    /// Runs to the end with these variables.
+    pub(crate) fn run_with(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Ran {
+        let mut command = self.command(arguments);
+        command.envs(variables.iter().copied());
+        Ran::of(command, "")
     }
 
     /// Runs to the end with this on standard input.
     pub(crate) fn run_with_input(&self, arguments: &[&str], input: &str) -> Ran {
-        let mut command = self.command(arguments);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-        Ran::of(child.wait_with_output().unwrap())
+        Ran::of(self.command(arguments), input)
     }
 
     /// A server on a free port.
     pub(crate) fn serve(&self) -> Server {
-        Server::start(self.command(&["serve", "--listen", "127.0.0.1:0"]))
+        Server::start(self.command(&["serve"]))
     }
 
     /// A server on a free port, with these variables.
@@ -96,12 +103,25 @@ pub(crate) struct Ran {
 }
 
 impl Ran {
-    fn of(output: Output) -> Self {
-        Self {
-            code: output.status.code().unwrap(),
-            stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
-        }
+    /// Runs to the end, but not for ever: one that serves where it should have refused is ended, and has no exit code.
+    pub(crate) fn of(mut command: Command, input: &str) -> Self {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let id = Pid::from_child(&child);
+        // What does not read its input may be gone already.
+        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+        let (ended, end) = mpsc::channel::<()>();
+        let watch = std::thread::spawn(move || {
+            if end.recv_timeout(PATIENCE) == Err(mpsc::RecvTimeoutError::Timeout) {
+                let _ = kill_process(id, Signal::KILL);
+            }
+        });
+        let output = child.wait_with_output().unwrap();
+        drop(ended);
+        watch.join().unwrap();
+        let (stdout, stderr) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+        let code = output.status.code().unwrap_or_else(|| panic!("it had to be ended: {stdout}{stderr}"));
+        Self { code, stdout, stderr }
     }
 
     pub(crate) fn succeeded(self) -> Self {
@@ -175,7 +195,9 @@ impl Server {
 
     /// A connection on which to say anything.
     pub(crate) fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(self.address).unwrap();
+        let stream = TcpStream::connect(self.address).unwrap_or_else(|error| {
+            panic!("{} does not answer: {error}\n{}", self.address, self.log.0.lock().unwrap())
+        });
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         stream
@@ -237,14 +259,13 @@ impl Server {
         assert!(!waited.timed_out(), "{words:?} does not come: {log}");
     }
 
-    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
-        let id = rustix::process::Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
-        rustix::process::kill_process(id, signal).unwrap();
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
     /// Stops in order; the whole log.
     pub(crate) fn stop(mut self) -> String {
-        self.signal(rustix::process::Signal::TERM);
+        self.signal(Signal::TERM);
         assert!(self.wait().success());
         self.reader.take().unwrap().join().unwrap();
         self.log.0.lock().unwrap().clone()

@@ -1,6 +1,10 @@
 //! What a client may ask for, and what happens beyond.
 
-use std::io::{Read as _, Write as _};
+use std::{
+    io::{ErrorKind, Read as _, Write as _},
+    net::TcpStream,
+    time::Duration,
+};
 
 use crate::harness::{Answer, Folder};
 
@@ -43,7 +47,8 @@ fn in_06_a_head_that_does_not_end_is_given_up() {
         stream.write_all(said.as_bytes()).unwrap();
         // It ends; a reset is an end, too.
         let mut rest = Vec::new();
-        let _ = stream.read_to_end(&mut rest);
+        let kind = stream.read_to_end(&mut rest).err().map(|error| error.kind());
+        assert!(!matches!(kind, Some(ErrorKind::WouldBlock | ErrorKind::TimedOut)), "we gave up first: {said:?}");
         assert!(!String::from_utf8_lossy(&rest).contains("200"), "{said:?}");
     }
 }
@@ -67,6 +72,43 @@ fn in_06_a_body_that_does_not_come_is_given_up() {
     stream.write_all(b"POST /auth/register HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n{").unwrap();
     let answer = Answer::read(stream);
     assert_eq!((answer.status, answer.body.as_str()), (408, r#"{"detail":"Request Timeout"}"#));
+}
+
+/// Says one thing after the other until the server has had enough; what it answered.
+fn drip(mut stream: TcpStream, begin: &str, drop: &str) -> String {
+    stream.write_all(begin.as_bytes()).unwrap();
+    stream.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+    let mut said = Vec::new();
+    for _ in 0..1_000 {
+        match stream.read_to_end(&mut said) {
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+            _ => return String::from_utf8(said).unwrap(),
+        }
+        let _ = stream.write_all(drop.as_bytes());
+    }
+    panic!("it listens for ever: {begin:?}");
+}
+
+#[test]
+fn in_06_what_drips_is_cut() {
+    let folder = Folder::new();
+    let begin = "POST /auth/register HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n";
+    let chunked = format!("{begin}transfer-encoding: chunked\r\n\r\n");
+    let timeout = "HTTP/1.1 408 Request Timeout\r\n";
+    // The head; a body that is slow; one that comes well enough, but does not end.
+    for (head, whole, begin, drop, answer) in [
+        ("1", "3600", begin, "x", ""),
+        ("1", "3600", &chunked, "1\r\n \r\n", timeout),
+        ("3600", "1", &chunked, "10\r\n                \r\n", timeout),
+    ] {
+        let server = folder.serve_with(&[
+            ("AXUM_USERS__SERVER__HEADER_TIMEOUT_SECONDS", head),
+            ("AXUM_USERS__SERVER__REQUEST_TIMEOUT_SECONDS", whole),
+        ]);
+        let said = drip(server.connect(), begin, drop);
+        assert!(said.starts_with(answer) && said.is_empty() == answer.is_empty(), "{head} {whole} {begin}: {said}");
+        assert_eq!(server.get("/health/live").status, 200);
+    }
 }
 
 #[test]

@@ -103,6 +103,26 @@ fn an_address_that_is_taken_is_a_failure_and_no_usage_error() {
 }
 
 #[test]
+fn why_the_database_cannot_be_reached_is_told() {
+    // Nobody listens on a port that was just given back.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let ask = |scheme: &str, arguments: &[&str]| {
+        let url = format!("{scheme}://me:canary@127.0.0.1:{port}/users");
+        let ran = Folder::new().run_with(arguments, &[("AXUM_USERS__DATABASE__URL", &url)]);
+        assert_eq!(ran.code, 1, "{}", ran.stderr);
+        assert!(ran.stderr.contains("Connection refused"), "{arguments:?}: {}", ran.stderr);
+        assert!(!ran.stderr.contains("canary") && !ran.stderr.contains(&url), "{}", ran.stderr);
+    };
+    std::thread::scope(|scope| {
+        for scheme in ["postgres", "mysql"] {
+            for arguments in [&["serve"][..], &["migrate", "--check"], &["user", "list"]] {
+                scope.spawn(move || ask(scheme, arguments));
+            }
+        }
+    });
+}
+
+#[test]
 fn a_connection_that_waits_does_not_delay_the_end() {
     let folder = Folder::new();
     let server = folder.serve();

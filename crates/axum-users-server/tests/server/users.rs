@@ -69,8 +69,10 @@ fn the_schema_is_shown_made_and_then_complete() {
     let folder = Folder::new();
     let missing = folder.run(&["migrate", "--check"]).succeeded().stdout;
     assert!(missing.contains("CREATE TABLE \"user\""), "{missing}");
+    assert!(!folder.path().join("axum-users.db").exists(), "to look is not to make");
     folder.write("axum-users.toml", "[database]\nmigrate_on_start = false");
     assert_eq!(folder.run(&["serve"]).code, 1);
+    assert_eq!(folder.run(&["migrate", "--check"]).succeeded().stdout, missing, "an empty file has the same");
     folder.run(&["migrate"]).succeeded();
     assert_eq!(folder.run(&["migrate", "--check"]).succeeded().stdout, "");
     folder.serve().stop();

@@ -9,7 +9,7 @@ use axum::{
 
 use super::{Paths, finish, uninterrupted};
 use crate::{
-    Secret, UserProfile, Users,
+    Audit, Secret, UserProfile, Users,
     backend::AuthBackend,
     error::ApiError,
     extract::current,
@@ -44,12 +44,14 @@ async fn login<P: UserProfile>(
     let form = Form::parse(&parts.headers, bytes).await?;
     let credentials = Credentials::from_form(form)?;
     uninterrupted(async move {
-        let info = users.request_info(&parts);
+        let mut info = users.request_info(&parts);
+        info.backend = Some(backend.name().to_owned());
         let required = users.requires_verification();
         let proof = users.login(&credentials.username, credentials.password, required, Some(&info)).await?;
         // Every authentication ends the token that was presented with it (ASVS 7.2.4).
         if let Some(old) = users.first_session(std::iter::once(&backend), &parts).await? {
             backend.end(&old, users.manager(), Some(&info)).await?;
+            Audit::of("token_ended", Some(&info)).user(&old.owner.user.id).succeeded_because("login");
         }
         let user = proof.user().clone();
         let (mut head, body) = backend.login(proof, users.manager(), Some(&info)).await?.into_parts();
@@ -71,8 +73,9 @@ async fn logout<P: UserProfile>(
     users.admits(&session.owner.user)?;
     uninterrupted(async move {
         // The token that was presented ends, whichever backend's route was called (ASVS 7.4.1).
-        session.backend.end(&session, users.manager(), Some(&users.request_info(&parts))).await?;
-        tracing::info!(target: "axum_users::audit", event = "logout", user = %session.owner.user.id, "logged out");
+        let info = users.request_info(&parts);
+        session.backend.end(&session, users.manager(), Some(&info)).await?;
+        Audit::of("token_ended", Some(&info)).user(&session.owner.user.id).succeeded_because("logout");
         Ok(backend.transport().logout_response().into_response())
     })
     .await
@@ -94,7 +97,8 @@ async fn refresh<P: UserProfile>(
     let token = token.ok_or(ApiError::OAuth("invalid_request", "refresh_token is missing"))?;
     uninterrupted(async move {
         let tokens = backend.refresh_tokens().ok_or(ApiError::NotFound)?;
-        let info = users.request_info(&parts);
+        let mut info = users.request_info(&parts);
+        info.backend = Some(backend.name().to_owned());
         let verified = users.requires_verification();
         Ok(backend.rotate(tokens, &token, verified, users.manager(), Some(&info)).await?)
     })

@@ -6,17 +6,27 @@ mod sessions;
 mod users;
 
 use std::{
-    future::Future,
+    future::{Future, poll_fn},
     net::{IpAddr, SocketAddr},
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    pin::pin,
+    task::Poll,
 };
 
-use axum::{Router, extract::ConnectInfo, middleware::map_response, response::Response, routing::MethodRouter};
+use axum::{
+    Router,
+    extract::{ConnectInfo, Request},
+    middleware::{Next, from_fn, map_response},
+    response::{IntoResponse as _, Response},
+    routing::MethodRouter,
+};
 use axum_users_core::{RequestInfo, StoredSession, Strategy as _, session::is_idle};
 use http::{HeaderValue, StatusCode, header, request::Parts};
 use tracing::Instrument as _;
 
 use crate::{
     ConfigError, User, UserProfile, Users,
+    authenticator::Session,
     error::ApiError,
     guard::{Active, Denied, Guard, Verified},
     respond,
@@ -87,6 +97,10 @@ impl<P: UserProfile> Users<P> {
         info.request_id = text(header::HeaderName::from_static("x-request-id"));
         let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
         info.client_address = client_address(&parts.headers, self.trusted_proxies(), peer);
+        if let Some(session) = Session::<P>::found(parts) {
+            info.actor = Some(session.owner.user.id.to_string());
+            info.backend = Some(session.backend.name().to_owned());
+        }
         info
     }
 
@@ -142,20 +156,35 @@ impl Paths {
     }
 }
 
-/// The state goes in, the headers of all our answers go on.
+/// The state goes in, a panic becomes an answer, the headers of all our answers go on.
 fn finish<S: Clone + Send + Sync + 'static, T: Clone + Send + Sync + 'static>(
     router: Router<S>,
     state: S,
 ) -> Router<T> {
-    router.layer(map_response(respond::with_safe_headers)).with_state(state)
+    router.layer(from_fn(caught)).layer(map_response(respond::with_safe_headers)).with_state(state)
 }
 
-/// Runs to its end though the client hangs up, so that what follows a write happens; a panic is one 500 (ASVS 16.5.4).
+/// A panic is one 500 (ASVS 16.5.4). What was said is not logged: it may hold what a request brought along.
+async fn caught(request: Request, next: Next) -> Response {
+    let mut work = pin!(next.run(request));
+    let answer = poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context))) {
+        Ok(polled) => polled.map(Some),
+        Err(_) => Poll::Ready(None),
+    });
+    answer.await.unwrap_or_else(|| {
+        tracing::error!("a handler panicked");
+        ApiError::Internal.into_response()
+    })
+}
+
+/// Runs to its end though the client hangs up, so that what follows a write happens.
 async fn uninterrupted(
     work: impl Future<Output = Result<Response, ApiError>> + Send + 'static,
 ) -> Result<Response, ApiError> {
-    tokio::spawn(work.in_current_span()).await.unwrap_or_else(|error| {
-        tracing::error!(%error, "a handler panicked");
-        Err(ApiError::Internal)
-    })
+    match tokio::spawn(work.in_current_span()).await {
+        Ok(answer) => answer,
+        // As if there had been no task in between.
+        Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
+        Err(_) => Err(ApiError::Internal),
+    }
 }

@@ -7,13 +7,13 @@ use axum::{
     routing::{delete, get},
 };
 use axum_users_core::SessionId;
-use http::StatusCode;
+use http::{StatusCode, request::Parts};
 
 use super::{
     Paths, finish, uninterrupted,
     users::{PathId, find, person, superuser},
 };
-use crate::{SessionRead, User, UserProfile, Users, authenticator::Session, error::ApiError, respond};
+use crate::{Audit, SessionRead, User, UserProfile, Users, authenticator::Session, error::ApiError, respond};
 
 pub(super) fn router<P: UserProfile, S: Clone + Send + Sync + 'static>(users: Users<P>) -> Router<S> {
     let paths = Paths::of(&users);
@@ -43,8 +43,9 @@ async fn end_mine<P: UserProfile>(
     let keeps = form_urlencoded::parse(query.unwrap_or_default().as_bytes())
         .any(|(name, value)| name == "keep_current" && matches!(&*value, "true" | "1"));
     uninterrupted(async move {
-        let acting = session.acting(Some(&users.request_info(&parts)));
-        users.manager().end_sessions(&session.owner.user, keeps.then_some(&acting)).await?;
+        let info = users.request_info(&parts);
+        let acting = session.acting(Some(&info));
+        users.manager().end_sessions(&session.owner.user, keeps.then_some(&acting), Some(&info)).await?;
         if keeps { Ok(no_content()) } else { Ok(session.backend.transport().logout_response()) }
     })
     .await
@@ -64,10 +65,12 @@ async fn end_one_of_mine<P: UserProfile>(
     }
     uninterrupted(async move {
         if current {
-            session.backend.end(&session, users.manager(), Some(&users.request_info(&parts))).await?;
+            let info = users.request_info(&parts);
+            session.backend.end(&session, users.manager(), Some(&info)).await?;
+            Audit::of("token_ended", Some(&info)).user(&session.owner.user.id).succeeded_because("logout");
             return Ok(session.backend.transport().logout_response());
         }
-        end(&users, &session.owner.user, &id).await
+        end(&users, &session.owner.user, &id, &parts).await
     })
     .await
 }
@@ -91,7 +94,7 @@ async fn end_theirs<P: UserProfile>(
     fresh(&users, &superuser(&users, &mut parts).await?)?;
     let user = find(&users, id).await?;
     uninterrupted(async move {
-        users.manager().end_sessions(&user, None).await?;
+        users.manager().end_sessions(&user, None, Some(&users.request_info(&parts))).await?;
         Ok(no_content())
     })
     .await
@@ -107,7 +110,7 @@ async fn end_one_of_theirs<P: UserProfile>(
     let Ok(Path((id, session))) = ids else { return Err(ApiError::NotFound) };
     let user = find(&users, Ok(Path(id))).await?;
     let session = SessionId::parse(&session).ok_or(ApiError::NotFound)?;
-    uninterrupted(async move { end(&users, &user, &session).await }).await
+    uninterrupted(async move { end(&users, &user, &session, &parts).await }).await
 }
 
 async fn list<P: UserProfile>(
@@ -120,8 +123,17 @@ async fn list<P: UserProfile>(
     Ok(respond::json(StatusCode::OK, &sessions))
 }
 
-async fn end<P: UserProfile>(users: &Users<P>, user: &User<P>, id: &SessionId) -> Result<Response, ApiError> {
-    if users.manager().end_session_by_id(user, id).await? { Ok(no_content()) } else { Err(ApiError::NotFound) }
+async fn end<P: UserProfile>(
+    users: &Users<P>,
+    user: &User<P>,
+    id: &SessionId,
+    parts: &Parts,
+) -> Result<Response, ApiError> {
+    if users.manager().end_session_by_id(user, id, Some(&users.request_info(parts))).await? {
+        Ok(no_content())
+    } else {
+        Err(ApiError::NotFound)
+    }
 }
 
 /// Ending sessions asks for a session whose user proved who they are a short while ago (ASVS 7.5.2).

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::{Paths, finish, uninterrupted};
 use crate::{
-    Error, Fields, User, UserProfile, UserRead, Users,
+    Audit, Error, Fields, User, UserProfile, UserRead, Users,
     authenticator::Session,
     error::{ApiError, ErrorCode},
     extract::current,
@@ -126,15 +126,36 @@ async fn update<P: UserProfile>(
 
 /// The session of a person who may use these routes.
 pub(super) async fn person<P: UserProfile>(users: &Users<P>, parts: &mut Parts) -> Result<Session<P>, ApiError> {
-    let session = current::<P, Anyone>(users, parts).await?.map(|user| user.session().clone())?;
-    users.admits(&session.owner.user)?;
+    let session = match current::<P, Anyone>(users, parts).await? {
+        Ok(user) => user.session().clone(),
+        Err(denied) => {
+            if let Some(session) = Session::<P>::found(parts) {
+                refuse(users, parts, &session.owner.user, "foreign_origin");
+            }
+            return Err(denied.into());
+        }
+    };
+    let user = &session.owner.user;
+    if let Err(denied) = users.admits(user) {
+        refuse(users, parts, user, if user.is_active { "not_verified" } else { "inactive" });
+        return Err(denied.into());
+    }
     Ok(session)
 }
 
 /// The session of a superuser; others learn nothing about any id (ASVS 8.2.2).
 pub(super) async fn superuser<P: UserProfile>(users: &Users<P>, parts: &mut Parts) -> Result<Session<P>, ApiError> {
     let session = person(users, parts).await?;
-    if session.owner.user.is_superuser { Ok(session) } else { Err(Denied::FORBIDDEN.into()) }
+    if !session.owner.user.is_superuser {
+        refuse(users, parts, &session.owner.user, "not_superuser");
+        return Err(Denied::FORBIDDEN.into());
+    }
+    Ok(session)
+}
+
+/// Records that somebody known may not do this (ASVS 16.3.2).
+fn refuse<P: UserProfile>(users: &Users<P>, parts: &Parts, user: &User<P>, reason: &'static str) {
+    Audit::of("access", Some(&users.request_info(parts))).user(&user.id).refused(reason);
 }
 
 pub(super) async fn find<P: UserProfile>(users: &Users<P>, id: PathId) -> Result<User<P>, ApiError> {

@@ -1,37 +1,112 @@
 //! Who may do what.
 
-use axum_users::{ErrorCode, UserUpdate};
+use axum_users::{ErrorCode, UserChange, UserDatabase as _, UserUpdate, memory::MemoryStore};
 use serde_json::{Value, json};
 
-use crate::people::{COOKIE, JWT, PASSWORD, Person, World, bytes};
+use crate::people::{COOKIE, JWT, PASSWORD, Person, World, application, bytes, visitor};
+
+/// Who asks.
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Nobody,
+    Inactive,
+    Unverified,
+    User,
+    Superuser,
+}
+
+const KINDS: [Kind; 5] = [Kind::Nobody, Kind::Inactive, Kind::Unverified, Kind::User, Kind::Superuser];
+
+/// Each route, and what it answers to each of [`KINDS`]; `{id}` is somebody else.
+const ACCESS: &[(&str, &str, [u16; 5])] = &[
+    ("POST", "/auth/register", [201, 201, 201, 201, 201]),
+    ("POST", "/auth/jwt/login", [200, 200, 200, 200, 200]),
+    ("POST", "/auth/cookie/login", [204, 204, 204, 204, 204]),
+    ("POST", "/auth/db/login", [200, 200, 200, 200, 200]),
+    ("POST", "/auth/jwt/logout", [401, 401, 403, 204, 204]),
+    ("POST", "/auth/cookie/logout", [401, 401, 403, 204, 204]),
+    ("POST", "/auth/db/logout", [401, 401, 403, 204, 204]),
+    ("GET", "/users/me", [401, 401, 403, 200, 200]),
+    ("PATCH", "/users/me", [401, 401, 403, 200, 200]),
+    // An id like any other, and nobody's.
+    ("DELETE", "/users/me", [401, 401, 403, 403, 404]),
+    ("GET", "/users/{id}", [401, 401, 403, 403, 200]),
+    ("PATCH", "/users/{id}", [401, 401, 403, 403, 200]),
+    ("DELETE", "/users/{id}", [401, 401, 403, 403, 204]),
+    ("GET", "/users/me/sessions", [401, 401, 403, 200, 200]),
+    ("DELETE", "/users/me/sessions", [401, 401, 403, 204, 204]),
+    // No session is called so.
+    ("DELETE", "/users/me/sessions/{session}", [401, 401, 403, 404, 404]),
+    ("GET", "/users/{id}/sessions", [401, 401, 403, 403, 200]),
+    ("DELETE", "/users/{id}/sessions", [401, 401, 403, 403, 204]),
+    ("DELETE", "/users/{id}/sessions/{session}", [401, 401, 403, 403, 404]),
+];
 
 #[tokio::test]
 async fn az_01_every_route_has_an_answer_for_every_kind_of_person() {
-    let world = World::new();
-    let superuser = world.superuser("boss@camelot.bt").await;
-    let active = world.person("active@camelot.bt", JWT).await;
-    let victim = world.register("victim@camelot.bt").await["id"].as_str().unwrap().to_owned();
-    let inactive = world.person("inactive@camelot.bt", COOKIE).await;
-    let user = world.users.get_by_email("inactive@camelot.bt").await.unwrap().unwrap();
-    // Straight into the store, so that the token lives on.
-    let change = axum_users::UserChange { is_active: Some(false), ..axum_users::UserChange::default() };
-    let _ = axum_users::UserDatabase::update(&world.store, &user.id, change).await.unwrap();
-    let nobody = world.nobody();
-    let by_id = format!("/users/{victim}");
-    // nobody, inactive, active, superuser
-    let table: [(&str, &str, [u16; 4]); 6] = [
-        ("GET", "/users/me", [401, 401, 200, 200]),
-        ("PATCH", "/users/me", [401, 401, 200, 200]),
-        ("DELETE", "/users/me", [401, 401, 403, 404]),
-        ("GET", &by_id, [401, 401, 403, 200]),
-        ("PATCH", &by_id, [401, 401, 403, 200]),
-        ("DELETE", &by_id, [401, 401, 403, 204]),
-    ];
-    for (method, path, expected) in table {
-        for (person, expected) in [&nobody, &inactive, &active, &superuser].into_iter().zip(expected) {
-            let (status, _) = person.json(method, path, &json!({})).await;
-            assert_eq!(status, expected, "{method} {path}");
+    for (method, path, answers) in ACCESS {
+        for (kind, expected) in KINDS.into_iter().zip(answers) {
+            assert_eq!(answer_to(kind, method, path).await, *expected, "{method} {path} {kind:?}");
         }
+    }
+}
+
+/// What somebody of this kind is answered, where verified users only may pass.
+async fn answer_to(kind: Kind, method: &str, path: &str) -> u16 {
+    let store = MemoryStore::<()>::new();
+    let users = application(store.clone()).build().unwrap();
+    let mut person = visitor(&users);
+    let other = person.register("other@camelot.bt").await["id"].as_str().unwrap().to_owned();
+    person.register("a@camelot.bt").await;
+    if !matches!(kind, Kind::Nobody) {
+        person = person.logged_in("a@camelot.bt", PASSWORD, JWT).await;
+    }
+    let (inactive, boss) = (matches!(kind, Kind::Inactive), matches!(kind, Kind::Superuser));
+    let verified = !matches!(kind, Kind::Unverified);
+    for (email, is_active, is_superuser, is_verified) in
+        [("other@camelot.bt", true, false, true), ("a@camelot.bt", !inactive, boss, verified)]
+    {
+        // Straight into the store, so that tokens live on.
+        let id = users.get_by_email(email).await.unwrap().unwrap().id;
+        let mut change = UserChange::default();
+        (change.is_active, change.is_superuser, change.is_verified) =
+            (Some(is_active), Some(is_superuser), Some(is_verified));
+        let _ = store.update(&id, change).await.unwrap();
+    }
+    person.router = application(store).requires_verification(true).build().unwrap().router();
+    let form = format!("username=other%40camelot.bt&password={}", PASSWORD.replace(' ', "+"));
+    let (kind, body) = if path.ends_with("/login") {
+        ("application/x-www-form-urlencoded", form)
+    } else if path.ends_with("/register") {
+        ("application/json", json!({ "email": "new@camelot.bt", "password": PASSWORD }).to_string())
+    } else {
+        ("application/json", "{}".to_owned())
+    };
+    let path = path.replace("{id}", &other).replace("{session}", "AAAAAAAAAAAAAAAAAAAAAA");
+    person.raw(method, &path, &[("content-type", kind)], body).await.status().as_u16()
+}
+
+#[tokio::test]
+async fn az_01_no_route_is_missing_from_the_table() {
+    let world = World::new();
+    let known = |path: &str| {
+        let mut methods: Vec<&str> = ACCESS.iter().filter(|row| row.1 == path).map(|row| row.0).collect();
+        methods.sort_unstable();
+        methods
+    };
+    let document = serde_json::to_value(world.users.openapi()).unwrap();
+    let paths = document["paths"].as_object().unwrap();
+    assert!(paths.len() >= 9, "{paths:?}");
+    for (path, operations) in paths {
+        for method in operations.as_object().unwrap().keys() {
+            let method = method.to_uppercase();
+            assert!(known(path).contains(&method.as_str()), "{method} {path}: say who may ask for it");
+        }
+        // The router itself, in case that the document keeps a method back.
+        let response = world.nobody().raw("TRACE", &path.replace("{id}", "x").replace("{session}", "y"), &[], "").await;
+        let mut allowed: Vec<&str> = response.headers()["allow"].to_str().unwrap().split(", ").collect();
+        allowed.sort_unstable();
+        assert_eq!(allowed, known(path), "{path}");
     }
 }
 

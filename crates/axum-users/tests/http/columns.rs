@@ -4,7 +4,7 @@ use axum_users::{ColumnValue, Fields, UserProfile, UserUpdate, Users, memory::Me
 use serde_json::{Value, json};
 use time::Date;
 
-use crate::people::{JWT, OnDisk, PASSWORD, Person, application, visitor};
+use crate::people::{JWT, OnDisk, PASSWORD, Person, application, on_servers, visitor};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, ColumnValue)]
 enum Plan {
@@ -30,10 +30,11 @@ struct Member {
     notes: Option<String>,
 }
 
-/// Both stores, each with nobody in it.
+/// Every store, each with nobody in it.
 async fn applications() -> (OnDisk<Member>, Vec<Users<Member>>) {
     let disk = OnDisk::new().await;
-    let all = vec![application(MemoryStore::new()).build().unwrap(), disk.users.clone()];
+    let mut all = vec![application(MemoryStore::new()).build().unwrap(), disk.users.clone()];
+    all.extend(on_servers().await);
     (disk, all)
 }
 

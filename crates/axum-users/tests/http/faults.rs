@@ -27,6 +27,7 @@ type Uuid = <() as axum_users::UserProfile>::Id;
 const FINE: u8 = 0;
 const AWAY: u8 = 1;
 const BROKEN: u8 = 2;
+const PANICS: u8 = 3;
 
 /// A store that fails when told to.
 #[derive(Clone)]
@@ -38,7 +39,9 @@ struct Fragile {
 impl Fragile {
     fn check(&self) -> Result<(), DatabaseError> {
         let source = "canary: 10.0.0.7:5432 refused `SELECT`";
-        match self.state.load(Ordering::SeqCst) {
+        let state = self.state.load(Ordering::SeqCst);
+        assert_ne!(state, PANICS, "{source}");
+        match state {
             FINE => Ok(()),
             AWAY => Err(DatabaseError::Unavailable(source.into())),
             _ => Err(DatabaseError::Driver(source.into())),
@@ -158,6 +161,41 @@ async fn lg_04_av_03_a_store_that_fails_is_told_without_details_and_nobody_is_tu
             store.state.store(FINE, Ordering::SeqCst);
             assert!(person.is_known().await && boss.is_known().await, "{backend}: as before");
         }
+    }
+}
+
+#[tokio::test]
+async fn lg_05_a_store_that_panics_is_one_500_on_every_route() {
+    let store = Fragile { inner: MemoryStore::new(), state: Arc::default() };
+    let users = application(store.clone()).build().unwrap();
+    let nobody = visitor(&users);
+    let boss = superuser(&users, "boss@camelot.bt").await;
+    nobody.register("a@camelot.bt").await;
+    let person = nobody.logged_in("a@camelot.bt", PASSWORD, JWT).await;
+    let by_id = format!("/users/{}", person.id().await);
+    for (who, method, path) in [
+        (&person, "GET", "/users/me"),
+        (&person, "PATCH", "/users/me"),
+        (&boss, "GET", by_id.as_str()),
+        (&boss, "PATCH", &by_id),
+        (&boss, "DELETE", &by_id),
+        (&boss, "DELETE", "/users/me"),
+        (&person, "POST", "/auth/jwt/logout"),
+        (&nobody, "POST", "/auth/jwt/login"),
+        (&nobody, "POST", "/auth/register"),
+    ] {
+        let (kind, body) = if path.ends_with("login") {
+            ("application/x-www-form-urlencoded", "username=a%40camelot.bt&password=x".to_owned())
+        } else {
+            ("application/json", json!({ "email": "b@camelot.bt", "password": OTHER }).to_string())
+        };
+        store.state.store(PANICS, Ordering::SeqCst);
+        let response = who.raw(method, path, &[("content-type", kind)], body).await;
+        store.state.store(FINE, Ordering::SeqCst);
+        assert_eq!(response.status(), 500, "{method} {path}");
+        assert_eq!(response.headers()["cache-control"], "no-store", "{method} {path}");
+        assert_eq!(bytes(response).await, b"Internal Server Error", "{method} {path}");
+        assert!(person.is_known().await && boss.is_known().await, "{method} {path}: as before");
     }
 }
 

@@ -9,7 +9,9 @@ use axum_users::{
 };
 use serde_json::{Value, json};
 
-use crate::people::{JWT, OnDisk, PASSWORD, Person, World, application, bytes, cheap, credential, superuser, visitor};
+use crate::people::{
+    JWT, OnDisk, PASSWORD, Person, World, application, bytes, cheap, credential, on_servers, superuser, visitor,
+};
 
 #[tokio::test]
 async fn in_01_long_bodies_are_refused_before_they_are_read() {
@@ -70,7 +72,9 @@ fn odd_bodies() -> Vec<Vec<u8>> {
 #[tokio::test]
 async fn in_03_in_07_nothing_answers_500_and_no_secret_comes_back() {
     let disk = OnDisk::<()>::new().await;
-    for users in [application(MemoryStore::new()).build().unwrap(), disk.users.clone()] {
+    let mut all = vec![application(MemoryStore::new()).build().unwrap(), disk.users.clone()];
+    all.extend(on_servers().await);
+    for users in all {
         nothing_breaks(&users).await;
     }
 }

@@ -75,6 +75,30 @@ impl<P: UserProfile> Drop for OnDisk<P> {
     }
 }
 
+/// The application over each server whose feature is on, in tables of its own.
+pub(crate) async fn on_servers<P: UserProfile>() -> Vec<Users<P>> {
+    let servers: &[&str] = &[
+        #[cfg(feature = "postgres")]
+        "AXUM_USERS_TEST_POSTGRES_URL",
+        #[cfg(feature = "mysql")]
+        "AXUM_USERS_TEST_MYSQL_URL",
+    ];
+    let mut found = Vec::new();
+    for variable in servers {
+        let url = std::env::var(variable).map_err(|_| {
+            format!(
+                "{variable} is not set: run `cargo xtask test`, or `cargo xtask services` and export what it prints"
+            )
+        });
+        let name = axum_users::random::uuid_v4().simple().to_string();
+        let store = SqlStore::builder(&url.unwrap())
+            .user_table(format!("u{}", &name[..16]))
+            .access_token_table(format!("t{}", &name[..16]));
+        found.push(application(store.connect().await.unwrap()).build().unwrap());
+    }
+    found
+}
+
 /// The application over a store in memory.
 pub(crate) struct World {
     pub(crate) users: Users<()>,
