@@ -262,7 +262,7 @@ async fn lg_02_what_sessions_do_is_one_record_each() {
 
 #[tokio::test]
 async fn lg_02_refresh_and_the_end_of_sessions_are_one_record_each() {
-    let store = MemoryStore::new();
+    let store = MemoryStore::<()>::new();
     let refresh = RefreshTokens::new(store.clone(), Duration::from_secs(86_400));
     let db = DatabaseStrategy::new(store.clone(), Duration::from_secs(900));
     let mobile = AuthBackend::new("mobile", BearerTransport::new("auth/mobile/login"), db).refresh(refresh);
