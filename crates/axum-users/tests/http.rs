@@ -29,6 +29,8 @@ mod injection;
 mod input;
 #[path = "http/late.rs"]
 mod late;
+#[path = "http/mailed.rs"]
+mod mailed;
 #[path = "http/openapi.rs"]
 mod openapi;
 #[path = "http/passwords.rs"]
