@@ -17,6 +17,8 @@ mod counted;
 #[cfg(feature = "docs")]
 #[path = "http/docs.rs"]
 mod docs;
+#[path = "http/equal_work.rs"]
+mod equal_work;
 #[path = "http/faults.rs"]
 mod faults;
 #[path = "http/hooks.rs"]
