@@ -3,7 +3,9 @@
 //! What is there is compared with what is needed, under a lock, so that nodes that start at once do not meet. Nothing that
 //! exists is altered but for columns and indexes that are added; no row is rewritten.
 
-use axum_users_core::{Column, Kind, UserProfile, Value, ValueError};
+use std::collections::HashSet;
+
+use axum_users_core::{Column, Email, Kind, UserProfile, Value, ValueError};
 use sqlx::Pool;
 
 use crate::{
@@ -452,6 +454,39 @@ async fn refuse_collisions<E: Engine>(connection: &mut E::Connection, names: &Na
         Some(Ok(Value::Text(example))) => {
             Err(SchemaError::Collisions { rows: i64::try_from(rows.len()).unwrap_or(i64::MAX), example })
         }
-        _ => Ok(()),
+        _ => refuse_collisions_of_spelling::<E>(connection, &table, &email).await,
     }
+}
+
+/// The database folds ASCII; what is beyond it has our normal form in rows of ours only.
+async fn refuse_collisions_of_spelling<E: Engine>(
+    connection: &mut E::Connection,
+    table: &str,
+    email: &str,
+) -> Result<(), SchemaError> {
+    let beyond = E::beyond_ascii(email);
+    let sql = format!("SELECT {email} FROM {table} WHERE {beyond} OR lower({email}) LIKE '%xn--%'");
+    let mut keys = HashSet::new();
+    let (mut collisions, mut odd) = (Vec::new(), Vec::new());
+    for row in E::fetch(connection, sql.into(), E::Arguments::default()).await? {
+        let Ok(Value::Text(stored)) = E::read(&row, 0, Kind::Text) else { continue };
+        let key = Email::from_stored(stored.clone()).key();
+        let normal = key.candidates().first().copied().unwrap_or_default().to_owned();
+        if !stored.eq_ignore_ascii_case(&normal) {
+            odd.push(stored.clone());
+        }
+        if !keys.insert(normal) {
+            collisions.push(stored);
+        }
+    }
+    if let Some(example) = odd.first() {
+        tracing::warn!(
+            rows = odd.len(),
+            %example,
+            "addresses are not in the normal form: they are found as they are spelled, and a registration in another spelling \
+             of such a mailbox is not recognised"
+        );
+    }
+    let rows = i64::try_from(collisions.len()).unwrap_or(i64::MAX);
+    collisions.into_iter().next().map_or(Ok(()), |example| Err(SchemaError::Collisions { rows, example }))
 }
