@@ -170,10 +170,12 @@ impl UserDatabase<()> for Weak {
 }
 
 impl Weak {
-    /// The instant of a token that is dated now.
+    /// The instant of a token that is dated now, once nobody holds the user's row.
     async fn now_of(&self, id: &Uuid, at: i64) -> Result<i64, DatabaseError> {
-        let user = UserDatabase::get(&self.0.store, id).await?;
-        Ok(user.map_or(at, |user| issued_at(self.0.clock.now(), user.tokens_valid_after).unix_timestamp()))
+        Ok(match self.0.store.update(id, UserChange::default()).await? {
+            Outcome::Done(user) => issued_at(self.0.clock.now(), user.tokens_valid_after).unix_timestamp(),
+            _ => at,
+        })
     }
 }
 

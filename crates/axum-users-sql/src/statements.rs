@@ -92,7 +92,7 @@ impl Statements {
         let (token, user_id, created_at) = (token_column("token"), token_column("user_id"), token_column("created_at"));
         let insert_session = format!(
             "INSERT INTO {session_table} (id, backend, created_at, seen_at, valid_until, ended, address, user_agent, user_id) \
-             SELECT {}, {}, {}, {}, {}, FALSE, {}, {}, u.{id} FROM {user_table} u WHERE u.{id} = {}",
+             SELECT {}, {}, {}, {}, {}, FALSE, {}, {}, u.{id} FROM {user_table} u WHERE u.{id} = {}{}",
             p(1),
             p(2),
             p(3),
@@ -100,7 +100,8 @@ impl Statements {
             p(5),
             p(6),
             p(7),
-            id_is(8)
+            id_is(8),
+            E::FOR_REFERENCE
         );
         let of_user = |table: &str| format!("DELETE FROM {table} WHERE user_id = {}", id_is(1));
 
@@ -163,7 +164,7 @@ impl Statements {
             )
             .into(),
             token_insert: format!(
-                "INSERT INTO {token_table} ({}, {}, session_id, {}) SELECT {}, {}, {}, u.{id} FROM {user_table} u WHERE u.{id} = {}",
+                "INSERT INTO {token_table} ({}, {}, session_id, {}) SELECT {}, {}, {}, u.{id} FROM {user_table} u WHERE u.{id} = {}{}",
                 token.name,
                 created_at.name,
                 user_id.name,
@@ -171,6 +172,7 @@ impl Statements {
                 created_at.parameter::<E>(2),
                 p(3),
                 id_is(4),
+                E::FOR_REFERENCE,
             )
             .into(),
             token_delete: format!("DELETE FROM {token_table} WHERE {} = {}", token.name, p(1)).into(),
@@ -237,12 +239,13 @@ impl Statements {
             sessions_delete_expired: E::delete_some(&session_table, "id", &format!("valid_until < {}", p(1))).into(),
             refresh_insert: format!(
                 "INSERT INTO {refresh_table} (token, session_id, issued_at, valid_until, user_id) \
-                 SELECT {}, {}, {}, {}, u.{id} FROM {user_table} u WHERE u.{id} = {}",
+                 SELECT {}, {}, {}, {}, u.{id} FROM {user_table} u WHERE u.{id} = {}{}",
                 p(1),
                 p(2),
                 p(3),
                 p(4),
-                id_is(5)
+                id_is(5),
+                E::FOR_REFERENCE
             )
             .into(),
             refresh_owner: format!(
