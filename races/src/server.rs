@@ -73,6 +73,8 @@ impl Server {
 const SETTINGS: &[(&str, &str)] = &[
     ("AXUM_USERS__SECRETS__JWT", "w7Pj2mQ9sVbX4nRtZ1cYkL8dFhG3aE6u"),
     ("AXUM_USERS__AUTH__BACKENDS", "jwt,db,cookie"),
+    ("AXUM_USERS__AUTH__BACKEND__JWT__REFRESH", "true"),
+    ("AXUM_USERS__AUTH__BACKEND__DB__REFRESH", "true"),
     ("AXUM_USERS__AUTH__BACKEND__DB__TRANSPORT", "bearer"),
     ("AXUM_USERS__AUTH__BACKEND__DB__STRATEGY", "database"),
 ];
