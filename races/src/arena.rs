@@ -298,6 +298,15 @@ impl<N: Node> Arena<N> {
         })
     }
 
+    /// What the list of sessions calls the one that asks.
+    pub(crate) async fn id_of(&self, session: &Session) -> Result<String> {
+        let answer = self.insist(Request::new("GET", "/users/me/sessions").by(session)).await;
+        let list = answer.body.as_array().map_or(&[][..], Vec::as_slice);
+        let current = list.iter().find(|it| it.get("current").and_then(serde_json::Value::as_bool) == Some(true));
+        let id = current.and_then(|it| it.get("id")?.as_str()).context("the session is not in its list")?;
+        Ok(id.to_owned())
+    }
+
     /// A refresh with whatever answer; what it gave, if it did.
     pub(crate) async fn refresh(&self, session: &Session) -> Option<Session> {
         let answer = self.ask(refresh(session)?).await;

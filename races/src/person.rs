@@ -41,7 +41,7 @@ impl Backend {
     /// Those with refresh tokens, one after the other.
     #[must_use]
     pub fn refreshable(number: usize) -> Self {
-        if number % 2 == 0 { Self::Jwt } else { Self::Db }
+        if number.is_multiple_of(2) { Self::Jwt } else { Self::Db }
     }
 
     /// Its part of a path.

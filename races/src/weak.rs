@@ -25,6 +25,9 @@ pub enum Gap {
     ValidAfter,
     /// A user is read once; the node goes by what it was.
     Cached,
+    /// A session that was ended goes on with what it is doing ([`Condition::SessionNotEnded`],
+    /// [`Condition::TokensValidAfterIs`]).
+    EndedSessionsChange,
     /// A token is dated when it is written, not when the password was proved.
     DatedWhenWritten,
     /// A token of a refresh is written without a look at its session, and dated then.
@@ -124,6 +127,9 @@ impl UserDatabase<()> for Weak {
     async fn update(&self, id: &Uuid, mut change: UserChange<()>) -> Result<Outcome<User<()>>, DatabaseError> {
         match self.0.gap {
             Gap::HashIs => change.only_if.retain(|it| !matches!(it, Condition::HashIs(_))),
+            Gap::EndedSessionsChange => change
+                .only_if
+                .retain(|it| !matches!(it, Condition::TokensValidAfterIs(_) | Condition::SessionNotEnded(_))),
             Gap::ValidAfter | Gap::Cached => {
                 change.only_if.retain(|it| !matches!(it, Condition::TokensValidAfterIs(_)));
             }

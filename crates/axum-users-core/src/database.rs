@@ -307,6 +307,8 @@ pub enum Condition {
     EmailIs(Email),
     /// The user's tokens were not ended since: `tokens_valid_after` is still this one.
     TokensValidAfterIs(Option<i64>),
+    /// This session was not ended; one that is not stored was not, nor is any in a store without sessions.
+    SessionNotEnded(SessionId),
     /// The user is no active superuser, or another one remains, whatever runs in parallel (ASVS 2.3.2).
     AnotherSuperuserRemains,
 }

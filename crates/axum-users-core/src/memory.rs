@@ -348,6 +348,7 @@ impl<P: UserProfile> Tables<P> {
             Condition::HashIs(hash) => user.hashed_password.as_str() == hash.as_str(),
             Condition::EmailIs(email) => user.email == *email,
             Condition::TokensValidAfterIs(limit) => user.tokens_valid_after == *limit,
+            Condition::SessionNotEnded(session) => !self.state(session).is_some_and(|state| state.ended),
             Condition::AnotherSuperuserRemains => {
                 let counts = |user: &User<P>| user.is_superuser && user.is_active;
                 !counts(user) || self.users.iter().any(|other| other.id != user.id && counts(other))

@@ -147,6 +147,12 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
                 Condition::HashIs(hash) => user.hashed_password.as_str() == hash.as_str(),
                 Condition::EmailIs(email) => user.email == *email,
                 Condition::TokensValidAfterIs(limit) => user.tokens_valid_after == *limit,
+                Condition::SessionNotEnded(session) => {
+                    let arguments = self.arguments(vec![text(session.as_str())])?;
+                    let rows = E::fetch(transaction, self.sql.session_lock.clone(), arguments).await?;
+                    let state = rows.first().map(|row| state::<E>(row, 0)).transpose()?.flatten();
+                    !state.is_some_and(|state| state.ended)
+                }
                 Condition::AnotherSuperuserRemains if !(user.is_superuser && user.is_active) => true,
                 Condition::AnotherSuperuserRemains => {
                     // One at a time, or two superusers could each count on the other.

@@ -1,8 +1,8 @@
 //! What every store of sessions and refresh tokens does.
 
 use axum_users_core::{
-    AccessTokenDatabase, EndTokens, KeptSession, NewRefreshToken, NewSession, RefreshTokenDatabase, Rotation,
-    SessionId, SessionState, Successor, TokenHash, UserChange, UserDatabase,
+    AccessTokenDatabase, Condition, EndTokens, KeptSession, NewRefreshToken, NewSession, Outcome, RefreshTokenDatabase,
+    Rotation, SessionId, SessionState, Successor, TokenHash, UserChange, UserDatabase,
 };
 use time::{Duration, OffsetDateTime};
 
@@ -79,6 +79,16 @@ async fn life<P: SampleProfile>(db: impl UserDatabase<P>) {
     db.end_session(&user.id, mine.clone()).await.expect("ended");
     db.end_session(&user.id, mine.clone()).await.expect("twice is no error");
     db.touch_session(&user.id, mine.clone(), NOW + 80).await.expect("too late");
+    let change = |session: &SessionId| UserChange {
+        is_verified: Some(true),
+        only_if: vec![Condition::SessionNotEnded(session.clone())],
+        ..UserChange::default()
+    };
+    let refused = db.update(&user.id, change(&mine.id)).await.expect("an answer");
+    assert!(matches!(refused, Outcome::Refused(Condition::SessionNotEnded(_))), "{refused:?}");
+    for session in [&unknown.id, &SessionId::generate()] {
+        assert!(matches!(db.update(&user.id, change(session)).await, Ok(Outcome::Done(_))));
+    }
     assert!(state(&db, &user.id, &mine.id).await.expect("it stays known").ended);
     // Ended before it was ever stored: a logged-out token of the other system.
     let never_stored = session();

@@ -20,6 +20,10 @@ pub enum Race {
     LoginVsPasswordChange,
     /// A new password, and logins that replace the outdated hash of the old one: the new one is the password.
     HashUpgradeVsPasswordChange,
+    /// Two sessions choose new passwords: one of them ends the other, whose change is refused.
+    PasswordChangeVsPasswordChange,
+    /// A session is ended by another one of its user while it changes that user: it changes nothing any more.
+    ChangeVsEndOfItsSession,
     /// Deactivation, logins, refreshes and live sessions: nothing counts afterwards, not even once the user is active again.
     DeactivationVsLoginAndRefresh,
     /// Deletion, logins, refreshes and live sessions: nothing counts afterwards, and nothing is left of the user.
@@ -42,10 +46,12 @@ pub enum Race {
 
 impl Race {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::PasswordChangeVsLiveSessions,
         Self::LoginVsPasswordChange,
         Self::HashUpgradeVsPasswordChange,
+        Self::PasswordChangeVsPasswordChange,
+        Self::ChangeVsEndOfItsSession,
         Self::DeactivationVsLoginAndRefresh,
         Self::DeletionVsLoginAndRefresh,
         Self::LogoutVsRefresh,
@@ -64,6 +70,8 @@ impl Race {
             Self::PasswordChangeVsLiveSessions => "password change / live sessions",
             Self::LoginVsPasswordChange => "password change / login",
             Self::HashUpgradeVsPasswordChange => "password change / hash upgrade",
+            Self::PasswordChangeVsPasswordChange => "password change / password change",
+            Self::ChangeVsEndOfItsSession => "end of a session / its change",
             Self::DeactivationVsLoginAndRefresh => "deactivation / login, refresh",
             Self::DeletionVsLoginAndRefresh => "deletion / login, refresh",
             Self::LogoutVsRefresh => "logout / refresh",
@@ -85,6 +93,8 @@ impl Race {
             Self::PasswordChangeVsLiveSessions => passwords::change_vs_live_sessions(arena, number).await,
             Self::LoginVsPasswordChange => passwords::login_vs_change(arena, number).await,
             Self::HashUpgradeVsPasswordChange => passwords::hash_upgrade_vs_change(arena, number).await,
+            Self::PasswordChangeVsPasswordChange => passwords::change_vs_change(arena, number).await,
+            Self::ChangeVsEndOfItsSession => passwords::change_vs_end_of_its_session(arena, number).await,
             Self::DeactivationVsLoginAndRefresh => leaving::deactivation(arena).await,
             Self::DeletionVsLoginAndRefresh => leaving::deletion(arena).await,
             Self::LogoutVsRefresh => refresh::logout_vs_refresh(arena, number).await,

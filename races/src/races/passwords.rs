@@ -1,7 +1,7 @@
-//! New passwords.
+//! New passwords, and sessions that are ended while they change something.
 
 use anyhow::Result;
-use axum_users::{UserChange, UserDatabase as _};
+use axum_users::{Email, UserChange, UserDatabase as _};
 use serde_json::json;
 
 use crate::{
@@ -12,6 +12,8 @@ use crate::{
 /// Clients with old tokens, and clients that log in.
 const CLIENTS: usize = 12;
 const LOGGING_IN: usize = 6;
+/// How often a session changes its user at most.
+const CHANGES: usize = 20;
 
 pub(super) async fn change_vs_live_sessions<N: Node>(arena: &Arena<N>, number: usize) -> Result<()> {
     let person = arena.person().await?;
@@ -73,6 +75,65 @@ async fn logins_vs_change<N: Node>(arena: &Arena<N>, person: &Person, acting: &S
     arena.alive(acting, "the session that changed the password").await;
     arena.password_is(person, PASSWORD, false, "the old password").await;
     arena.password_is(person, OTHER, true, "the new password").await;
+    Ok(())
+}
+
+pub(super) async fn change_vs_change<N: Node>(arena: &Arena<N>, number: usize) -> Result<()> {
+    let person = arena.person().await?;
+    let mut acts: Vec<Act<(u16, Session)>> = Vec::new();
+    for backend in [Backend::number(number), Backend::number(number / 3)] {
+        let (arena, session) = (arena.clone(), arena.logged_in(&person, PASSWORD, backend).await?);
+        acts.push(Box::pin(async move { (arena.insist(change(&session)).await.status, session) }));
+    }
+    let answers = arena.at_once(acts).await?;
+    let mut statuses: Vec<u16> = answers.iter().map(|(status, _)| *status).collect();
+    statuses.sort_unstable();
+    arena.expect(statuses == [200, 401], || format!("two sessions that set a new password are answered {statuses:?}"));
+    for (status, session) in &answers {
+        match status {
+            200 => arena.alive(session, "the session that changed the password").await,
+            _ => arena.dead(session, "the session that came too late").await,
+        }
+    }
+    Ok(())
+}
+
+pub(super) async fn change_vs_end_of_its_session<N: Node>(arena: &Arena<N>, number: usize) -> Result<()> {
+    let person = arena.person().await?;
+    let ending = arena.logged_in(&person, PASSWORD, Backend::Db).await?;
+    let session = arena.logged_in(&person, PASSWORD, Backend::number(number)).await?;
+    let id = arena.id_of(&session).await?;
+    let end = Answered::default();
+    let mut acts: Vec<Act<Option<Email>>> = Vec::new();
+    for client in 0..LOGGING_IN {
+        let (arena, session, end, user) = (arena.clone(), session.clone(), end.clone(), person.id.simple());
+        acts.push(Box::pin(async move {
+            // The password takes time to be checked, and a new address ends no session.
+            for change in 0..CHANGES {
+                let body =
+                    json!({ "email": format!("p{user}-{client}-{change}@camelot.bt"), "current_password": PASSWORD });
+                let status = arena.ask(Request::new("PATCH", "/users/me").by(&session).json(&body)).await.status;
+                arena.expect([200, 401, 503].contains(&status), || format!("a new address is answered {status}"));
+                if end.is_told() {
+                    break;
+                }
+            }
+            None
+        }));
+    }
+    let (sender, told) = (arena.clone(), end.clone());
+    acts.push(Box::pin(async move {
+        let request = Request::new("DELETE", format!("/users/me/sessions/{id}")).by(&ending);
+        let status = sender.insist(request).await.status;
+        let email = sender.store().get(&person.id).await.ok().flatten().map(|user| user.email);
+        told.tell();
+        sender.expect(status == 204, || format!("the end of a session is answered {status}"));
+        email
+    }));
+    let then = arena.at_once(acts).await?.into_iter().flatten().next();
+    let now = arena.store().get(&person.id).await?.map(|user| user.email);
+    arena.expect(then.is_some() && then == now, || "a session changed its user after its end was answered".into());
+    arena.dead(&session, "after its end").await;
     Ok(())
 }
 

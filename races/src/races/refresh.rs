@@ -1,6 +1,6 @@
 //! Refresh tokens.
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use time::Duration;
 
 use super::passwords::change;
@@ -27,7 +27,7 @@ pub(super) async fn end_session_vs_refresh<N: Node>(arena: &Arena<N>, number: us
     let person = arena.person().await?;
     let acting = arena.logged_in(&person, PASSWORD, Backend::number(number)).await?;
     let session = arena.logged_in(&person, PASSWORD, Backend::refreshable(number)).await?;
-    let id = id_of(arena, &session).await?;
+    let id = arena.id_of(&session).await?;
     let delete = Request::new("DELETE", format!("/users/me/sessions/{id}")).by(&acting);
     end(arena, &session, delete, "after its end").await?;
     arena.alive(&acting, "beside an ended session").await;
@@ -56,7 +56,7 @@ pub(super) async fn refresh_vs_password_change<N: Node>(arena: &Arena<N>, number
 pub(super) async fn parallel<N: Node>(arena: &Arena<N>, number: usize) -> Result<()> {
     let person = arena.person().await?;
     let first = arena.logged_in(&person, PASSWORD, Backend::refreshable(number)).await?;
-    let id = id_of(arena, &first).await?;
+    let id = arena.id_of(&first).await?;
     let mut acts: Vec<Act<Option<Session>>> = Vec::new();
     for _ in 0..arena.crowd() {
         let (arena, first) = (arena.clone(), first.clone());
@@ -101,13 +101,4 @@ async fn end<N: Node>(arena: &Arena<N>, session: &Session, last: Request, what: 
     let left = arena.tables().refresh_tokens_of_ended_sessions().await?;
     arena.expect(left == 0, || format!("{left} refresh tokens of ended sessions are left"));
     Ok(())
-}
-
-/// What the list of sessions calls the one that asks.
-async fn id_of<N: Node>(arena: &Arena<N>, session: &Session) -> Result<String> {
-    let answer = arena.insist(Request::new("GET", "/users/me/sessions").by(session)).await;
-    let list = answer.body.as_array().cloned().unwrap_or_default();
-    let current = list.iter().find(|it| it.get("current").and_then(serde_json::Value::as_bool) == Some(true));
-    let id = current.and_then(|it| it.get("id")?.as_str()).context("the session is not in its list")?;
-    Ok(id.to_owned())
 }

@@ -32,7 +32,7 @@ pub(super) async fn registration<N: Node>(arena: &Arena<N>) -> Result<()> {
 
 pub(super) async fn last_superuser<N: Node>(arena: &Arena<N>, number: usize) -> Result<()> {
     let pair = [arena.superuser().await?, arena.superuser().await?];
-    let field = if number % 2 == 0 { "is_superuser" } else { "is_active" };
+    let field = if number.is_multiple_of(2) { "is_superuser" } else { "is_active" };
     let mut acts: Vec<Act<u16>> = Vec::new();
     for ((_, session), (target, _)) in pair.iter().zip(pair.iter().rev()) {
         let request = Request::new("PATCH", format!("/users/{}", target.id));

@@ -46,6 +46,12 @@ async fn se_07_a_hash_that_is_replaced_whatever_it_is_is_noticed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn jw_08_an_ended_session_that_goes_on_is_noticed() {
+    notices(Race::PasswordChangeVsPasswordChange, Gap::EndedSessionsChange).await;
+    notices(Race::ChangeVsEndOfItsSession, Gap::EndedSessionsChange).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn se_06_a_node_that_keeps_users_is_noticed() {
     notices(Race::DeactivationVsLoginAndRefresh, Gap::Cached).await;
     notices(Race::DeletionVsLoginAndRefresh, Gap::Cached).await;

@@ -37,6 +37,16 @@ async fn av_08_se_07_an_upgraded_hash_never_takes_the_place_of_a_new_password() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn av_08_se_07_one_of_two_sessions_that_set_a_new_password_ends_the_other() {
+    holds(Race::PasswordChangeVsPasswordChange).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn av_08_jw_08_an_ended_session_changes_nothing_any_more() {
+    holds(Race::ChangeVsEndOfItsSession).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn av_08_se_06_nothing_outlives_a_deactivation() {
     holds(Race::DeactivationVsLoginAndRefresh).await;
 }
