@@ -234,7 +234,7 @@ impl<N: Node> Arena<N> {
     /// A login that has to succeed.
     pub(crate) async fn logged_in(&self, person: &Person, password: &str, backend: Backend) -> Result<Session> {
         let answer = self.insist(login(person, password, backend)).await;
-        session_of(&answer, backend).with_context(|| format!("a login was refused: {answer:?}"))
+        Session::of(&answer, backend).with_context(|| format!("a login was refused: {answer:?}"))
     }
 
     /// A login with whatever answer; the session, if there is one.
@@ -242,7 +242,7 @@ impl<N: Node> Arena<N> {
         let answer = self.ask(login(person, password, backend)).await;
         let allowed = [200, 204, 400, 503].contains(&answer.status);
         self.expect(allowed, || format!("a login is answered {}", answer.status));
-        session_of(&answer, backend)
+        Session::of(&answer, backend)
     }
 
     /// Somebody who logs in again and again, until what they race against is answered; what that gave.
@@ -312,7 +312,7 @@ impl<N: Node> Arena<N> {
         let answer = self.ask(refresh(session)?).await;
         let allowed = [200, 400, 503].contains(&answer.status);
         self.expect(allowed, || format!("a refresh is answered {}", answer.status));
-        session_of(&answer, session.backend)
+        Session::of(&answer, session.backend)
     }
 
     /// Notes a violation if a session counts anywhere.
@@ -388,17 +388,6 @@ pub(crate) fn login(person: &Person, password: &str, backend: Backend) -> Reques
 pub(crate) fn refresh(session: &Session) -> Option<Request> {
     let form = [("grant_type", "refresh_token"), ("refresh_token", session.refresh.as_deref()?)];
     Some(Request::new("POST", format!("/auth/{}/refresh", session.backend.name())).form(&form))
-}
-
-/// What a login or a refresh answered.
-pub(crate) fn session_of(answer: &Answer, backend: Backend) -> Option<Session> {
-    if !(200..300).contains(&answer.status) {
-        return None;
-    }
-    let refresh = answer.text("refresh_token").map(str::to_owned);
-    let bearer = answer.text("access_token").map(|token| ("authorization", format!("Bearer {token}")));
-    let header = bearer.or_else(|| Some(("cookie", answer.cookie.clone()?)))?;
-    Some(Session { backend, header, refresh })
 }
 
 /// Up to two milliseconds, finer than the timer's.

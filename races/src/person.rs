@@ -2,6 +2,8 @@
 
 use uuid::Uuid;
 
+use crate::Answer;
+
 /// A user.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -65,4 +67,18 @@ pub struct Session {
     pub header: (&'static str, String),
     /// Its refresh token, if there are any.
     pub refresh: Option<String>,
+}
+
+impl Session {
+    /// What a login or a refresh answered, if it gave anything.
+    #[must_use]
+    pub fn of(answer: &Answer, backend: Backend) -> Option<Self> {
+        if !(200..300).contains(&answer.status) {
+            return None;
+        }
+        let refresh = answer.text("refresh_token").map(str::to_owned);
+        let bearer = answer.text("access_token").map(|token| ("authorization", format!("Bearer {token}")));
+        let header = bearer.or_else(|| Some(("cookie", answer.cookie.clone()?)))?;
+        Some(Self { backend, header, refresh })
+    }
 }

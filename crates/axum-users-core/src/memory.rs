@@ -136,6 +136,7 @@ impl<P: UserProfile> UserDatabase<P> for MemoryStore<P> {
         new.is_superuser = change.is_superuser.unwrap_or(new.is_superuser);
         new.is_verified = change.is_verified.unwrap_or(new.is_verified);
         if let Some(EndTokens { now, keep }) = change.end_tokens {
+            let now = tables.last_issued(id).map_or(now, |last| last.max(now));
             new.tokens_valid_after = Some(next_valid_after(now, new.tokens_valid_after));
             tables.end_sessions(id, keep.as_ref());
             if let Some(KeptSession { session, .. }) = keep {
@@ -341,6 +342,13 @@ impl<P: UserProfile> Tables<P> {
         self.tokens.retain(|_, row| row.user_id != *id || Some(&row.session) == kept);
         self.sessions.retain(|session, (owner, _)| owner != id || Some(session) == kept);
         self.refresh_tokens.retain(|_, (owner, row)| owner != id || Some(&row.session) == kept);
+    }
+
+    /// When the latest session or refresh token of a user was issued.
+    fn last_issued(&self, id: &P::Id) -> Option<i64> {
+        let sessions = self.sessions.values().filter(|(owner, _)| owner == id).map(|(_, it)| it.state.created_at);
+        let refresh = self.refresh_tokens.values().filter(|(owner, _)| owner == id).map(|(_, row)| row.issued_at);
+        sessions.chain(refresh).max()
     }
 
     fn holds(&self, user: &User<P>, condition: &Condition) -> bool {

@@ -168,7 +168,7 @@ pub struct StoredSession {
 /// Ends the tokens of a user in the transaction of the change that asks for it.
 #[derive(Clone, Debug)]
 pub struct EndTokens {
-    /// Now, in whole seconds.
+    /// Now, in whole seconds. What the store knows to be issued later, by a node whose clock is ahead, ends too.
     pub now: i64,
     /// The session that lives on; `None` ends all.
     pub keep: Option<KeptSession>,

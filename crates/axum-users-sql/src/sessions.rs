@@ -69,6 +69,17 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
         Ok(())
     }
 
+    /// When the latest session or refresh token of a user was issued: not later than now, unless clocks differ.
+    pub(crate) async fn last_issued_in(
+        &self,
+        transaction: &mut Transaction<'static, E>,
+        id: &P::Id,
+    ) -> Result<Option<i64>, Failure> {
+        let arguments = self.arguments(vec![self.id(id), self.id(id)])?;
+        let rows = E::fetch(transaction, self.sql.last_issued.clone(), arguments).await?;
+        Ok(rows.first().map(|row| read::<Option<i64>, E>(row, 0)).transpose()?.flatten())
+    }
+
     /// Ends all sessions of a user but one; `valid_after` is what the user's `tokens_valid_after` has become.
     pub(crate) async fn end_sessions_in(
         &self,

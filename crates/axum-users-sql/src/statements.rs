@@ -40,6 +40,7 @@ pub(crate) struct Statements {
     pub(crate) session_renew: Arc<str>,
     pub(crate) sessions_list: Arc<str>,
     pub(crate) sessions_end: Arc<str>,
+    pub(crate) last_issued: Arc<str>,
     pub(crate) sessions_end_but: Arc<str>,
     pub(crate) sessions_delete_expired: Arc<str>,
     pub(crate) refresh_insert: Arc<str>,
@@ -235,6 +236,13 @@ impl Statements {
             )
             .into(),
             sessions_end: of_user(&session_table).into(),
+            last_issued: format!(
+                "SELECT max(issued) FROM (SELECT max(created_at) AS issued FROM {session_table} WHERE user_id = {} \
+                 UNION ALL SELECT max(issued_at) FROM {refresh_table} WHERE user_id = {}) issued",
+                id_is(1),
+                id_is(2)
+            )
+            .into(),
             sessions_end_but: format!("{} AND id <> {}", of_user(&session_table), p(2)).into(),
             sessions_delete_expired: E::delete_some(&session_table, "id", &format!("valid_until < {}", p(1))).into(),
             refresh_insert: format!(

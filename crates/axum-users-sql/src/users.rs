@@ -96,7 +96,12 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
             return Ok(ended.into_outcome());
         }
         let (indexes, mut values) = set_of(change);
-        let now = change.end_tokens.as_ref().map(|end| end.now);
+        let now = match &change.end_tokens {
+            Some(end) => {
+                Some(self.last_issued_in(&mut transaction, id).await?.map_or(end.now, |last| last.max(end.now)))
+            }
+            None => None,
+        };
         values.extend(now.map(|now| (Kind::Integer, Value::Integer(now))));
         if !values.is_empty() {
             let statement = self.sql.update::<E>(&indexes, now.map(|_| at::TOKENS_VALID_AFTER));

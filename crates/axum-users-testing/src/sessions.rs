@@ -21,6 +21,7 @@ where
 {
     life(make().await).await;
     keeping(make().await).await;
+    clocks_that_differ(make().await).await;
     expiry(make().await).await;
     rotation(make().await).await;
     reuse(make().await).await;
@@ -103,6 +104,26 @@ async fn life<P: SampleProfile>(db: impl UserDatabase<P>) {
     db.touch_session(&user.id, session(), NOW).await.expect("no error");
     db.end_session(&user.id, session()).await.expect("no error");
     assert!(db.sessions(&user.id).await.expect("a list").is_empty(), "no session outlives its user");
+}
+
+/// A node whose clock is ahead issued what a node ends whose clock is behind.
+async fn clocks_that_differ<P: SampleProfile>(db: impl UserDatabase<P> + RefreshTokenDatabase<P>) {
+    let end = || UserChange { end_tokens: Some(EndTokens { now: NOW, keep: None }), ..UserChange::default() };
+    let (user, other) = (stored(&db, 1).await, stored(&db, 2).await);
+    let ahead = NewSession { created_at: NOW + 20, ..session() };
+    assert!(db.begin_session(&user.id, ahead).await.expect("an answer"));
+    assert_eq!(done(db.update(&user.id, end()).await).tokens_valid_after, Some(NOW + 21));
+    let token = NewRefreshToken {
+        token: TokenHash::of("refresh"),
+        user_id: user.id.clone(),
+        session: SessionId::generate(),
+        issued_at: NOW + 40,
+        valid_until: NOW + 3600,
+    };
+    assert!(db.create(token).await.expect("an answer"));
+    assert_eq!(done(db.update(&user.id, end()).await).tokens_valid_after, Some(NOW + 41));
+    let limit = done(db.update(&other.id, end()).await).tokens_valid_after;
+    assert!(limit < Some(NOW + 20), "each by their own: {limit:?}");
 }
 
 async fn keeping<P: SampleProfile>(db: impl UserDatabase<P>) {

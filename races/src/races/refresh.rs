@@ -6,7 +6,7 @@ use time::Duration;
 use super::passwords::change;
 use crate::{
     Arena, Backend, Node, Request, Session,
-    arena::{self, Act, Answered, PASSWORD, session_of},
+    arena::{self, Act, Answered, PASSWORD},
 };
 
 /// Clients that have the same refresh token.
@@ -63,7 +63,7 @@ pub(super) async fn parallel<N: Node>(arena: &Arena<N>, number: usize) -> Result
         acts.push(Box::pin(async move {
             let answer = arena.insist(arena::refresh(&first)?).await;
             arena.expect(answer.status == 200, || format!("a parallel refresh is answered {}", answer.status));
-            session_of(&answer, first.backend)
+            Session::of(&answer, first.backend)
         }));
     }
     let gained: Vec<Session> = arena.at_once(acts).await?.into_iter().flatten().collect();

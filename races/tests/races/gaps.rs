@@ -19,7 +19,6 @@ async fn notices_on(engine: Engine, race: Race, gap: Gap) {
         number += 1;
         assert!(number < ROUNDS, "{gap:?} is not noticed");
     }
-    println!("{gap:?}: {}: round {number}", race.name());
     ground.close().await;
 }
 

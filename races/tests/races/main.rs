@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
 
+mod clocks;
 mod gaps;
 mod races;
 
@@ -9,14 +10,38 @@ use std::{path::PathBuf, sync::Arc};
 
 use axum_users::{AccessTokenDatabase, Clock, RefreshTokenDatabase, SqlStore, UserDatabase, random};
 use axum_users_races::{Arena, Engine, Figures, Local, Race, Tables};
-use time::OffsetDateTime;
+use time::{OffsetDateTime, macros::datetime};
 
 const NODES: usize = 3;
+
+/// Where mock clocks begin.
+const START: OffsetDateTime = datetime!(2027-01-15 08:00 UTC);
+
+/// A folder that goes with this value.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        let folder = std::env::temp_dir().join(format!("axum-users-races-{}", random::uuid_v4().simple()));
+        std::fs::create_dir(&folder).unwrap();
+        Self(folder)
+    }
+
+    fn tables(&self, engine: Engine) -> Arc<Tables> {
+        Arc::new(Tables::new(engine, &self.0).unwrap())
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
 
 /// Three nodes, each over its own pool, and the folder of a database that is a file.
 struct Ground {
     arena: Arena<Local>,
-    folder: PathBuf,
+    _folder: Folder,
 }
 
 impl Ground {
@@ -25,16 +50,15 @@ impl Ground {
     where
         S: UserDatabase<()> + AccessTokenDatabase<()> + RefreshTokenDatabase<()> + Clone,
     {
-        let folder = std::env::temp_dir().join(format!("axum-users-races-{}", random::uuid_v4().simple()));
-        std::fs::create_dir(&folder).unwrap();
-        let tables = Arc::new(Tables::new(engine, &folder).unwrap());
-        let clock = Clock::mock(OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap());
+        let folder = Folder::new();
+        let (tables, clock) = (folder.tables(engine), Clock::mock(START));
         let mut stores = Vec::new();
         for _ in 0..NODES {
             stores.push(tables.store().connect().await.unwrap());
         }
         let nodes = wrap(stores, &tables, &clock).into_iter().map(|store| Local::new(store, &clock).unwrap()).collect();
-        Self { arena: Arena::new(nodes, tables, Local::params().unwrap(), Some(clock)).await.unwrap(), folder }
+        let arena = Arena::new(nodes, tables, Local::params().unwrap(), Some(clock)).await.unwrap();
+        Self { arena, _folder: folder }
     }
 
     async fn run(&self, race: Race, number: usize) -> Figures {
@@ -44,6 +68,5 @@ impl Ground {
 
     async fn close(self) {
         self.arena.close().await.unwrap();
-        std::fs::remove_dir_all(&self.folder).unwrap();
     }
 }
