@@ -355,6 +355,20 @@ impl<N: Node> Arena<N> {
         Ok(sessions.iter().filter(|session| counts(&session.state)).count())
     }
 
+    /// [`at_once`](Self::at_once), while a second goes by every millisecond on clocks that can be moved.
+    pub(crate) async fn while_time_flies<T: Send + 'static>(&self, acts: Vec<Act<T>>) -> Result<Vec<T>> {
+        let mut time = JoinSet::new();
+        if let Some(clock) = self.0.clock.clone() {
+            time.spawn(async move {
+                loop {
+                    clock.advance(time::Duration::SECOND);
+                    sleep(Duration::from_millis(1)).await;
+                }
+            });
+        }
+        self.at_once(acts).await
+    }
+
     /// All begin at once, give or take two milliseconds, and are waited for.
     pub(crate) async fn at_once<T: Send + 'static>(&self, acts: Vec<Act<T>>) -> Result<Vec<T>> {
         let barrier = Arc::new(Barrier::new(acts.len()));

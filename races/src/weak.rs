@@ -28,6 +28,8 @@ pub enum Gap {
     /// A session that was ended goes on with what it is doing ([`Condition::SessionNotEnded`],
     /// [`Condition::TokensValidAfterIs`]).
     EndedSessionsChange,
+    /// A session begins whatever became of its user since the password was proved ([`NewSession::only_if`]).
+    BegunInAnyCase,
     /// A token is dated when it is written, not when the password was proved.
     DatedWhenWritten,
     /// A token of a refresh is written without a look at its session, and dated then.
@@ -155,6 +157,9 @@ impl UserDatabase<()> for Weak {
         if self.has(Gap::DatedWhenWritten) {
             session.created_at = self.now_of(id, session.created_at).await?;
         }
+        if self.has(Gap::DatedWhenWritten) || self.has(Gap::BegunInAnyCase) {
+            session.only_if.clear();
+        }
         self.0.store.begin_session(id, session).await
     }
     async fn touch_session(&self, id: &Uuid, session: NewSession, now: i64) -> Result<(), DatabaseError> {
@@ -200,6 +205,9 @@ impl AccessTokenDatabase<()> for Weak {
         let unseen = token.continues && self.has(Gap::SessionNotLookedAt);
         if unseen {
             (token.continues, token.session.id) = (false, SessionId::generate());
+        }
+        if unseen || self.has(Gap::DatedWhenWritten) || self.has(Gap::BegunInAnyCase) {
+            token.session.only_if.clear();
         }
         if unseen || self.has(Gap::DatedWhenWritten) {
             let now = self.now_of(&token.user_id, token.session.created_at).await?;

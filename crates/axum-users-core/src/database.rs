@@ -85,7 +85,8 @@ pub trait UserDatabase<P: UserProfile>: Send + Sync + 'static {
         only_if: Vec<Condition>,
     ) -> impl Future<Output = Result<Outcome<()>, DatabaseError>> + Send;
 
-    /// Stores a session that begins; answers whether it did: false when the user is gone. The default stores nothing.
+    /// Stores a session that begins; answers whether it did: false when the user is gone or [what must
+    /// hold](NewSession::only_if) does not, in the same transaction. The default stores nothing.
     ///
     /// # Errors
     /// As [`get`](Self::get).
@@ -165,7 +166,7 @@ pub trait AccessTokenDatabase<P: UserProfile>: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Option<StoredToken<P>>, DatabaseError>> + Send;
 
     /// Stores a token, and its session if it begins with it, in one transaction; answers whether it did: false when the user is
-    /// gone or the session was ended.
+    /// gone, the session was ended, or [what must hold](NewSession::only_if) of one that begins does not.
     ///
     /// # Errors
     /// As [`get`](Self::get).

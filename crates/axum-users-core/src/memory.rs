@@ -163,11 +163,11 @@ impl<P: UserProfile> UserDatabase<P> for MemoryStore<P> {
 
     async fn begin_session(&self, id: &P::Id, session: NewSession) -> Result<bool, DatabaseError> {
         let mut tables = self.tables();
-        let exists = tables.find(|user| user.id == *id).is_some();
-        if exists {
+        let begins = tables.may_begin(id, &session);
+        if begins {
             tables.session(id, session);
         }
-        Ok(exists)
+        Ok(begins)
     }
 
     async fn touch_session(&self, id: &P::Id, session: NewSession, now: i64) -> Result<(), DatabaseError> {
@@ -225,7 +225,7 @@ impl<P: UserProfile> AccessTokenDatabase<P> for MemoryStore<P> {
         let mut tables = self.tables();
         let NewToken { token, user_id, created_at, session, continues } = token;
         let goes_on = || tables.state(&session.id).is_some_and(|state| !state.ended);
-        if tables.find(|user| user.id == user_id).is_none() || (continues && !goes_on()) {
+        if !(if continues { goes_on() } else { tables.may_begin(&user_id, &session) }) {
             return Ok(false);
         }
         let row = Token { user_id: user_id.clone(), created_at, session: session.id.clone() };
@@ -342,6 +342,12 @@ impl<P: UserProfile> Tables<P> {
         self.tokens.retain(|_, row| row.user_id != *id || Some(&row.session) == kept);
         self.sessions.retain(|session, (owner, _)| owner != id || Some(session) == kept);
         self.refresh_tokens.retain(|_, (owner, row)| owner != id || Some(&row.session) == kept);
+    }
+
+    /// Whether the user is there, and what must hold for a session to begin does.
+    fn may_begin(&self, id: &P::Id, session: &NewSession) -> bool {
+        let user = self.find(|user| user.id == *id);
+        user.is_some_and(|user| session.only_if.iter().all(|condition| self.holds(&user, condition)))
     }
 
     /// When the latest session or refresh token of a user was issued.

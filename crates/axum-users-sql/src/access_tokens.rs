@@ -53,11 +53,8 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
             if state.is_none_or(|state| state.ended) {
                 return Ok(false);
             }
-        } else {
-            let arguments = self.arguments(self.session_values(user_id, session))?;
-            if E::execute(&mut transaction, self.sql.session_insert.clone(), arguments).await?.rows == 0 {
-                return Ok(false);
-            }
+        } else if !self.begin_session_in(&mut transaction, user_id, session).await? {
+            return Ok(false);
         }
         let created_at = (Kind::Timestamp, Value::Timestamp(created_at));
         let arguments = self.arguments(vec![text(token), created_at, text(session.id.as_str()), self.id(user_id)])?;

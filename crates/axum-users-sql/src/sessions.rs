@@ -13,7 +13,29 @@ use crate::{
 
 impl<P: UserProfile, E: Engine> Store<P, E> {
     pub(crate) async fn begin_session(&self, id: &P::Id, session: NewSession) -> Result<bool, DatabaseError> {
-        Ok(self.execute(&self.sql.session_insert, self.session_values(id, &session)).await? > 0)
+        retried!(self, self.try_begin_session(id, &session))
+    }
+
+    async fn try_begin_session(&self, id: &P::Id, session: &NewSession) -> Result<bool, Failure> {
+        let mut transaction = E::begin(&self.pool).await?;
+        let begins = self.begin_session_in(&mut transaction, id, session).await?;
+        transaction.commit().await?;
+        Ok(begins)
+    }
+
+    /// Stores a session that begins; answers whether it did.
+    pub(crate) async fn begin_session_in(
+        &self,
+        transaction: &mut Transaction<'static, E>,
+        id: &P::Id,
+        session: &NewSession,
+    ) -> Result<bool, Failure> {
+        if self.lock_and_check(transaction, id, &session.only_if).await?.is_err() {
+            return Ok(false);
+        }
+        let arguments = self.arguments(self.session_values(id, session))?;
+        E::execute(transaction, self.sql.session_insert.clone(), arguments).await?;
+        Ok(true)
     }
 
     pub(crate) async fn touch_session(&self, id: &P::Id, session: NewSession, now: i64) -> Result<(), DatabaseError> {

@@ -137,7 +137,7 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
     }
 
     /// Locks the user's row and sees whether the conditions hold: the user, or how the write ends instead.
-    async fn lock_and_check(
+    pub(crate) async fn lock_and_check(
         &self,
         transaction: &mut Transaction<'static, E>,
         id: &P::Id,
@@ -233,7 +233,7 @@ impl<E: Engine> Row for Profile<'_, E> {
 }
 
 /// How a conditional write ended before it began.
-enum Ended {
+pub(crate) enum Ended {
     Missing,
     Refused(Condition),
 }

@@ -43,6 +43,7 @@ fn session() -> NewSession {
         valid_until: NOW + 3600,
         address: "2001:db8::1".parse().ok(),
         user_agent: Some("Excalibur/1.0 (Camelot; ü 🗡)".into()),
+        only_if: Vec::new(),
     }
 }
 
@@ -53,6 +54,10 @@ async fn state<P: SampleProfile>(db: &impl UserDatabase<P>, id: &P::Id, session:
 async fn life<P: SampleProfile>(db: impl UserDatabase<P>) {
     let (user, other) = (stored(&db, 1).await, stored(&db, 2).await);
     let (mine, theirs) = (session(), session());
+    let late = NewSession { only_if: vec![Condition::TokensValidAfterIs(Some(NOW - 1))], ..session() };
+    assert!(!db.begin_session(&user.id, late.clone()).await.expect("an answer"), "tokens were ended since");
+    assert_eq!(state(&db, &user.id, &late.id).await, None);
+    let mine = NewSession { only_if: vec![Condition::TokensValidAfterIs(user.tokens_valid_after)], ..mine };
     assert!(db.begin_session(&user.id, mine.clone()).await.expect("an answer"));
     assert!(db.begin_session(&other.id, theirs.clone()).await.expect("an answer"));
     let fresh = SessionState { ended: false, renewed_at: None, created_at: NOW, seen_at: NOW };
@@ -120,7 +125,7 @@ async fn clocks_that_differ<P: SampleProfile>(db: impl UserDatabase<P> + Refresh
         issued_at: NOW + 40,
         valid_until: NOW + 3600,
     };
-    assert!(db.create(token).await.expect("an answer"));
+    assert!(RefreshTokenDatabase::create(&db, token).await.expect("an answer"));
     assert_eq!(done(db.update(&user.id, end()).await).tokens_valid_after, Some(NOW + 41));
     let limit = done(db.update(&other.id, end()).await).tokens_valid_after;
     assert!(limit < Some(NOW + 20), "each by their own: {limit:?}");

@@ -62,6 +62,6 @@ async fn leave<N: Node>(arena: &Arena<N>, person: &Person, last: Request, expect
         sessions.push(session);
     }
     acts.push(arena.ends(last, expected, &end));
-    sessions.extend(arena.at_once(acts).await?.into_iter().flatten());
+    sessions.extend(arena.while_time_flies(acts).await?.into_iter().flatten());
     Ok(sessions)
 }

@@ -69,7 +69,7 @@ async fn logins_vs_change<N: Node>(arena: &Arena<N>, person: &Person, acting: &S
     let end = Answered::default();
     let mut acts: Vec<_> = (0..LOGGING_IN).map(|number| arena.logins(person, PASSWORD, number, &end)).collect();
     acts.push(arena.ends(change(acting), 200, &end));
-    for session in arena.at_once(acts).await?.into_iter().flatten() {
+    for session in arena.while_time_flies(acts).await?.into_iter().flatten() {
         arena.dead(&session, "proved with the old password").await;
     }
     arena.alive(acting, "the session that changed the password").await;

@@ -40,6 +40,12 @@ async fn se_07_a_token_that_is_dated_when_it_is_written_is_noticed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn se_06_se_07_a_session_that_begins_in_any_case_is_noticed() {
+    notices(Race::LoginVsPasswordChange, Gap::BegunInAnyCase).await;
+    notices(Race::DeactivationVsLoginAndRefresh, Gap::BegunInAnyCase).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn se_07_a_hash_that_is_replaced_whatever_it_is_is_noticed() {
     notices(Race::HashUpgradeVsPasswordChange, Gap::HashIs).await;
 }
