@@ -35,7 +35,7 @@ enum Command {
     Bench,
     /// Kill the server under load, 50 times on each engine, and look for every acknowledged write (some minutes)
     Kill,
-    /// Let requests race on one server and on three, over each engine, and print a table (an hour)
+    /// Let requests race on one server and on three, over each engine, and print a table (more than an hour)
     Races {
         /// How often each race is run in each of the six places
         #[arg(long, default_value_t = 200)]
