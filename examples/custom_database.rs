@@ -94,6 +94,8 @@ fn holds(users: &[User<()>], id: &Uuid, condition: &Condition) -> bool {
         Condition::HashIs(hash) => user.hashed_password.as_str() == hash.as_str(),
         Condition::EmailIs(email) => user.email == *email,
         Condition::TokensValidAfterIs(limit) => user.tokens_valid_after == *limit,
+        // There are no sessions here.
+        Condition::SessionNotEnded(_) => true,
         Condition::AnotherSuperuserRemains => {
             !counts(user) || users.iter().any(|other| other.id != *id && counts(other))
         }

@@ -1,4 +1,4 @@
-//! `cargo xtask bench` and `cargo xtask kill`: long runs of their own, never part of `test`.
+//! `cargo xtask bench`, `cargo xtask kill` and `cargo xtask races`: long runs of their own, never part of `test`.
 
 use anyhow::{Result, bail};
 
@@ -25,6 +25,17 @@ pub(crate) fn run(interrupt: &Interrupt) -> Result<()> {
 pub(crate) fn kill(interrupt: &Interrupt) -> Result<()> {
     let build = ["build", "--locked", "--package", "axum-users-server"];
     with_services(&[&build, &["run", "--locked", "--package", "axum-users-bench", "--bin", "kill"]], interrupt)
+}
+
+/// Races of requests on one server and on three, over each engine; prints a table.
+///
+/// # Errors
+/// When a service cannot be had, or something is seen that must not be.
+pub(crate) fn races(rounds: usize, interrupt: &Interrupt) -> Result<()> {
+    let build = ["build", "--locked", "--package", "axum-users-server", "--package", "axum-users-races"];
+    let rounds = rounds.to_string();
+    let run = ["run", "--locked", "--package", "axum-users-races", "--", "--rounds", &rounds];
+    with_services(&[&build, &run], interrupt)
 }
 
 fn with_services(steps: &[&[&str]], interrupt: &Interrupt) -> Result<()> {

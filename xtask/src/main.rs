@@ -35,6 +35,12 @@ enum Command {
     Bench,
     /// Kill the server under load, 50 times on each engine, and look for every acknowledged write (some minutes)
     Kill,
+    /// Let requests race on one server and on three, over each engine, and print a table (more than an hour)
+    Races {
+        /// How often each race is run in each of the six places
+        #[arg(long, default_value_t = 200)]
+        rounds: usize,
+    },
     /// Check licences, banned crates, advisories and feature combinations
     Audit {
         /// Install the tools that are missing (some minutes of compilation)
@@ -65,6 +71,7 @@ fn dispatch(command: Command) -> Result<()> {
         Command::Test { quick } => test::run(quick, &interrupt),
         Command::Bench => bench::run(&interrupt),
         Command::Kill => bench::kill(&interrupt),
+        Command::Races { rounds } => bench::races(rounds, &interrupt),
         Command::Audit { install } => audit::run(install, &interrupt),
         Command::ReleaseCheck => release_check::run(&interrupt),
         Command::SecurityMap => map(),

@@ -104,7 +104,7 @@ fn ids_of(function: &str) -> Vec<String> {
 /// The name of every function in the sources and tests of this repository.
 pub(crate) fn functions(root: &Path) -> io::Result<BTreeSet<String>> {
     let mut found = BTreeSet::new();
-    for folder in ["bench", "crates", "examples", "parity", "xtask"] {
+    for folder in ["bench", "crates", "examples", "parity", "races", "xtask"] {
         collect(&root.join(folder), &mut found)?;
     }
     Ok(found)

@@ -86,7 +86,8 @@ pub trait UserDatabase<P: UserProfile>: Send + Sync + 'static {
         only_if: Vec<Condition>,
     ) -> impl Future<Output = Result<Outcome<()>, DatabaseError>> + Send;
 
-    /// Stores a session that begins; answers whether it did: false when the user is gone. The default stores nothing.
+    /// Stores a session that begins; answers whether it did: false when the user is gone or [what must
+    /// hold](NewSession::only_if) does not, in the same transaction. The default stores nothing.
     ///
     /// # Errors
     /// As [`get`](Self::get).
@@ -200,7 +201,7 @@ pub trait AccessTokenDatabase<P: UserProfile>: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Option<StoredToken<P>>, DatabaseError>> + Send;
 
     /// Stores a token, and its session if it begins with it, in one transaction; answers whether it did: false when the user is
-    /// gone or the session was ended.
+    /// gone, the session was ended, or [what must hold](NewSession::only_if) of one that begins does not.
     ///
     /// # Errors
     /// As [`get`](Self::get).
@@ -351,6 +352,8 @@ pub enum Condition {
     EmailIs(Email),
     /// The user's tokens were not ended since: `tokens_valid_after` is still this one.
     TokensValidAfterIs(Option<i64>),
+    /// This session was not ended; one that is not stored was not, nor is any in a store without sessions.
+    SessionNotEnded(SessionId),
     /// The user's [reset tokens](User::reset_token_hash) are still held against this.
     ResetTokenHashIs(Option<String>),
     /// The user is no active superuser, or another one remains, whatever runs in parallel (ASVS 2.3.2).

@@ -137,6 +137,7 @@ impl<P: UserProfile> UserDatabase<P> for MemoryStore<P> {
         new.is_superuser = change.is_superuser.unwrap_or(new.is_superuser);
         new.is_verified = change.is_verified.unwrap_or(new.is_verified);
         if let Some(EndTokens { now, keep }) = change.end_tokens {
+            let now = tables.last_issued(id).map_or(now, |last| last.max(now));
             new.tokens_valid_after = Some(next_valid_after(now, new.tokens_valid_after));
             tables.end_sessions(id, keep.as_ref());
             if let Some(KeptSession { session, .. }) = keep {
@@ -163,11 +164,11 @@ impl<P: UserProfile> UserDatabase<P> for MemoryStore<P> {
 
     async fn begin_session(&self, id: &P::Id, session: NewSession) -> Result<bool, DatabaseError> {
         let mut tables = self.tables();
-        let exists = tables.find(|user| user.id == *id).is_some();
-        if exists {
+        let begins = tables.may_begin(id, &session);
+        if begins {
             tables.session(id, session);
         }
-        Ok(exists)
+        Ok(begins)
     }
 
     async fn touch_session(&self, id: &P::Id, session: NewSession, now: i64) -> Result<(), DatabaseError> {
@@ -225,7 +226,7 @@ impl<P: UserProfile> AccessTokenDatabase<P> for MemoryStore<P> {
         let mut tables = self.tables();
         let NewToken { token, user_id, created_at, session, continues } = token;
         let goes_on = || tables.state(&session.id).is_some_and(|state| !state.ended);
-        if tables.find(|user| user.id == user_id).is_none() || (continues && !goes_on()) {
+        if !(if continues { goes_on() } else { tables.may_begin(&user_id, &session) }) {
             return Ok(false);
         }
         let row = Token { user_id: user_id.clone(), created_at, session: session.id.clone() };
@@ -344,11 +345,25 @@ impl<P: UserProfile> Tables<P> {
         self.refresh_tokens.retain(|_, (owner, row)| owner != id || Some(&row.session) == kept);
     }
 
+    /// Whether the user is there, and what must hold for a session to begin does.
+    fn may_begin(&self, id: &P::Id, session: &NewSession) -> bool {
+        let user = self.find(|user| user.id == *id);
+        user.is_some_and(|user| session.only_if.iter().all(|condition| self.holds(&user, condition)))
+    }
+
+    /// When the latest session or refresh token of a user was issued.
+    fn last_issued(&self, id: &P::Id) -> Option<i64> {
+        let sessions = self.sessions.values().filter(|(owner, _)| owner == id).map(|(_, it)| it.state.created_at);
+        let refresh = self.refresh_tokens.values().filter(|(owner, _)| owner == id).map(|(_, row)| row.issued_at);
+        sessions.chain(refresh).max()
+    }
+
     fn holds(&self, user: &User<P>, condition: &Condition) -> bool {
         match condition {
             Condition::HashIs(hash) => user.hashed_password.as_str() == hash.as_str(),
             Condition::EmailIs(email) => user.email == *email,
             Condition::TokensValidAfterIs(limit) => user.tokens_valid_after == *limit,
+            Condition::SessionNotEnded(session) => !self.state(session).is_some_and(|state| state.ended),
             Condition::ResetTokenHashIs(hash) => user.reset_token_hash == *hash,
             Condition::AnotherSuperuserRemains => {
                 let counts = |user: &User<P>| user.is_superuser && user.is_active;

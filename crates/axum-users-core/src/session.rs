@@ -6,7 +6,8 @@
 //!   token](SessionId::of).
 //! - Ending a user's tokens moves `tokens_valid_after` to [`next_valid_after`].
 //! - A token is issued at [`issued_at`]: a login that proved the old password is dead when the change commits, one right
-//!   after the change lives.
+//!   after the change lives. A session begins only while `tokens_valid_after` is what it was when the password was proved, so
+//!   that this does not hang on clocks.
 //! - A token [counts](admits) if it was issued at or after `tokens_valid_after`, or its session was [renewed] since; never if
 //!   its session was ended.
 //!
@@ -18,7 +19,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use time::OffsetDateTime;
 
-use crate::{hooks::RequestInfo, random, secret::Secret};
+use crate::{database::Condition, hooks::RequestInfo, random, secret::Secret};
 
 /// How often [`SessionState::seen_at`] is written at most, in seconds.
 pub const SEEN_EVERY: i64 = 60;
@@ -133,6 +134,8 @@ pub struct NewSession {
     pub address: Option<IpAddr>,
     /// With what: the header `User-Agent`, 255 characters at most.
     pub user_agent: Option<String>,
+    /// What must hold of the user, or it does not begin. Of no account for a session that is there already.
+    pub only_if: Vec<Condition>,
 }
 
 impl NewSession {
@@ -143,7 +146,7 @@ impl NewSession {
             .and_then(|request| request.user_agent.as_deref())
             .map(|text| text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(255).collect());
         let address = request.and_then(|request| request.client_address);
-        Self { id, backend: backend.into(), created_at, valid_until, address, user_agent }
+        Self { id, backend: backend.into(), created_at, valid_until, address, user_agent, only_if: Vec::new() }
     }
 }
 
@@ -168,7 +171,7 @@ pub struct StoredSession {
 /// Ends the tokens of a user in the transaction of the change that asks for it.
 #[derive(Clone, Debug)]
 pub struct EndTokens {
-    /// Now, in whole seconds.
+    /// Now, in whole seconds. What the store knows to be issued later, by a node whose clock is ahead, ends too.
     pub now: i64,
     /// The session that lives on; `None` ends all.
     pub keep: Option<KeptSession>,

@@ -42,18 +42,19 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
             if E::WHOLE_SECONDS { created_at.replace_nanosecond(0).unwrap_or(*created_at) } else { *created_at };
         let mut transaction = E::begin(&self.pool).await?;
         if *continues {
-            // Whoever ends the session waits, and then finds the token.
+            // In the order of all other changes: the user first. Whoever ends the session waits, and then finds the token.
+            let arguments = self.arguments(vec![self.id(user_id)])?;
+            if E::fetch(&mut transaction, self.sql.get_for_update.clone(), arguments).await?.is_empty() {
+                return Ok(false);
+            }
             let arguments = self.arguments(vec![text(session.id.as_str())])?;
             let rows = E::fetch(&mut transaction, self.sql.session_lock.clone(), arguments).await?;
             let state = rows.first().map(|row| state::<E>(row, 0)).transpose()?.flatten();
             if state.is_none_or(|state| state.ended) {
                 return Ok(false);
             }
-        } else {
-            let arguments = self.arguments(self.session_values(user_id, session))?;
-            if E::execute(&mut transaction, self.sql.session_insert.clone(), arguments).await?.rows == 0 {
-                return Ok(false);
-            }
+        } else if !self.begin_session_in(&mut transaction, user_id, session).await? {
+            return Ok(false);
         }
         let created_at = (Kind::Timestamp, Value::Timestamp(created_at));
         let arguments = self.arguments(vec![text(token), created_at, text(session.id.as_str()), self.id(user_id)])?;

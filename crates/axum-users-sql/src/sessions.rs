@@ -13,7 +13,29 @@ use crate::{
 
 impl<P: UserProfile, E: Engine> Store<P, E> {
     pub(crate) async fn begin_session(&self, id: &P::Id, session: NewSession) -> Result<bool, DatabaseError> {
-        Ok(self.execute(&self.sql.session_insert, self.session_values(id, &session)).await? > 0)
+        retried!(self, self.try_begin_session(id, &session))
+    }
+
+    async fn try_begin_session(&self, id: &P::Id, session: &NewSession) -> Result<bool, Failure> {
+        let mut transaction = E::begin(&self.pool).await?;
+        let begins = self.begin_session_in(&mut transaction, id, session).await?;
+        transaction.commit().await?;
+        Ok(begins)
+    }
+
+    /// Stores a session that begins; answers whether it did.
+    pub(crate) async fn begin_session_in(
+        &self,
+        transaction: &mut Transaction<'static, E>,
+        id: &P::Id,
+        session: &NewSession,
+    ) -> Result<bool, Failure> {
+        if self.lock_and_check(transaction, id, &session.only_if).await?.is_err() {
+            return Ok(false);
+        }
+        let arguments = self.arguments(self.session_values(id, session))?;
+        E::execute(transaction, self.sql.session_insert.clone(), arguments).await?;
+        Ok(true)
     }
 
     pub(crate) async fn touch_session(&self, id: &P::Id, session: NewSession, now: i64) -> Result<(), DatabaseError> {
@@ -67,6 +89,17 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
             }
         }
         Ok(())
+    }
+
+    /// When the latest session or refresh token of a user was issued: not later than now, unless clocks differ.
+    pub(crate) async fn last_issued_in(
+        &self,
+        transaction: &mut Transaction<'static, E>,
+        id: &P::Id,
+    ) -> Result<Option<i64>, Failure> {
+        let arguments = self.arguments(vec![self.id(id), self.id(id)])?;
+        let rows = E::fetch(transaction, self.sql.last_issued.clone(), arguments).await?;
+        Ok(rows.first().map(|row| read::<Option<i64>, E>(row, 0)).transpose()?.flatten())
     }
 
     /// Ends all sessions of a user but one; `valid_after` is what the user's `tokens_valid_after` has become.

@@ -40,6 +40,7 @@ pub(crate) struct Statements {
     pub(crate) session_renew: Arc<str>,
     pub(crate) sessions_list: Arc<str>,
     pub(crate) sessions_end: Arc<str>,
+    pub(crate) last_issued: Arc<str>,
     pub(crate) sessions_end_but: Arc<str>,
     pub(crate) sessions_delete_expired: Arc<str>,
     pub(crate) refresh_insert: Arc<str>,
@@ -98,7 +99,7 @@ impl Statements {
         let (token, user_id, created_at) = (token_column("token"), token_column("user_id"), token_column("created_at"));
         let insert_session = format!(
             "INSERT INTO {session_table} (id, backend, created_at, seen_at, valid_until, ended, address, user_agent, user_id) \
-             SELECT {}, {}, {}, {}, {}, FALSE, {}, {}, u.{id} FROM {user_table} u WHERE u.{id} = {}",
+             SELECT {}, {}, {}, {}, {}, FALSE, {}, {}, u.{id} FROM {user_table} u WHERE u.{id} = {}{}",
             p(1),
             p(2),
             p(3),
@@ -106,7 +107,8 @@ impl Statements {
             p(5),
             p(6),
             p(7),
-            id_is(8)
+            id_is(8),
+            E::FOR_REFERENCE
         );
         let of_user = |table: &str| format!("DELETE FROM {table} WHERE user_id = {}", id_is(1));
 
@@ -169,7 +171,7 @@ impl Statements {
             )
             .into(),
             token_insert: format!(
-                "INSERT INTO {token_table} ({}, {}, session_id, {}) SELECT {}, {}, {}, u.{id} FROM {user_table} u WHERE u.{id} = {}",
+                "INSERT INTO {token_table} ({}, {}, session_id, {}) SELECT {}, {}, {}, u.{id} FROM {user_table} u WHERE u.{id} = {}{}",
                 token.name,
                 created_at.name,
                 user_id.name,
@@ -177,6 +179,7 @@ impl Statements {
                 created_at.parameter::<E>(2),
                 p(3),
                 id_is(4),
+                E::FOR_REFERENCE,
             )
             .into(),
             token_delete: format!("DELETE FROM {token_table} WHERE {} = {}", token.name, p(1)).into(),
@@ -239,16 +242,24 @@ impl Statements {
             )
             .into(),
             sessions_end: of_user(&session_table).into(),
+            last_issued: format!(
+                "SELECT max(issued) FROM (SELECT max(created_at) AS issued FROM {session_table} WHERE user_id = {} \
+                 UNION ALL SELECT max(issued_at) FROM {refresh_table} WHERE user_id = {}) issued",
+                id_is(1),
+                id_is(2)
+            )
+            .into(),
             sessions_end_but: format!("{} AND id <> {}", of_user(&session_table), p(2)).into(),
             sessions_delete_expired: E::delete_some(&session_table, "id", &format!("valid_until < {}", p(1))).into(),
             refresh_insert: format!(
                 "INSERT INTO {refresh_table} (token, session_id, issued_at, valid_until, user_id) \
-                 SELECT {}, {}, {}, {}, u.{id} FROM {user_table} u WHERE u.{id} = {}",
+                 SELECT {}, {}, {}, {}, u.{id} FROM {user_table} u WHERE u.{id} = {}{}",
                 p(1),
                 p(2),
                 p(3),
                 p(4),
-                id_is(5)
+                id_is(5),
+                E::FOR_REFERENCE
             )
             .into(),
             refresh_owner: format!(

@@ -98,7 +98,12 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
             return Ok(ended.into_outcome());
         }
         let (indexes, mut values) = set_of(change);
-        let now = change.end_tokens.as_ref().map(|end| end.now);
+        let now = match &change.end_tokens {
+            Some(end) => {
+                Some(self.last_issued_in(&mut transaction, id).await?.map_or(end.now, |last| last.max(end.now)))
+            }
+            None => None,
+        };
         values.extend(now.map(|now| (Kind::Integer, Value::Integer(now))));
         if !values.is_empty() {
             let statement = self.sql.update::<E>(&indexes, now.map(|_| at::TOKENS_VALID_AFTER));
@@ -138,7 +143,7 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
     }
 
     /// Locks the user's row and sees whether the conditions hold: the user, or how the write ends instead.
-    async fn lock_and_check(
+    pub(crate) async fn lock_and_check(
         &self,
         transaction: &mut Transaction<'static, E>,
         id: &P::Id,
@@ -153,6 +158,12 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
                 Condition::HashIs(hash) => user.hashed_password.as_str() == hash.as_str(),
                 Condition::EmailIs(email) => user.email == *email,
                 Condition::TokensValidAfterIs(limit) => user.tokens_valid_after == *limit,
+                Condition::SessionNotEnded(session) => {
+                    let arguments = self.arguments(vec![text(session.as_str())])?;
+                    let rows = E::fetch(transaction, self.sql.session_lock.clone(), arguments).await?;
+                    let state = rows.first().map(|row| state::<E>(row, 0)).transpose()?.flatten();
+                    !state.is_some_and(|state| state.ended)
+                }
                 Condition::ResetTokenHashIs(hash) => user.reset_token_hash == *hash,
                 Condition::AnotherSuperuserRemains if !(user.is_superuser && user.is_active) => true,
                 Condition::AnotherSuperuserRemains => {
@@ -232,7 +243,7 @@ impl<E: Engine> Row for Profile<'_, E> {
 }
 
 /// How a conditional write ended before it began.
-enum Ended {
+pub(crate) enum Ended {
     Missing,
     Refused(Condition),
 }

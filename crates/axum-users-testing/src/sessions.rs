@@ -1,8 +1,8 @@
 //! What every store of sessions and refresh tokens does.
 
 use axum_users_core::{
-    AccessTokenDatabase, EndTokens, KeptSession, NewRefreshToken, NewSession, RefreshTokenDatabase, Rotation,
-    SessionId, SessionState, Successor, TokenHash, UserChange, UserDatabase,
+    AccessTokenDatabase, Condition, EndTokens, KeptSession, NewRefreshToken, NewSession, Outcome, RefreshTokenDatabase,
+    Rotation, SessionId, SessionState, Successor, TokenHash, UserChange, UserDatabase,
 };
 use time::{Duration, OffsetDateTime};
 
@@ -21,6 +21,7 @@ where
 {
     life(make().await).await;
     keeping(make().await).await;
+    clocks_that_differ(make().await).await;
     expiry(make().await).await;
     rotation(make().await).await;
     reuse(make().await).await;
@@ -42,6 +43,7 @@ fn session() -> NewSession {
         valid_until: NOW + 3600,
         address: "2001:db8::1".parse().ok(),
         user_agent: Some("Excalibur/1.0 (Camelot; ü 🗡)".into()),
+        only_if: Vec::new(),
     }
 }
 
@@ -52,6 +54,10 @@ async fn state<P: SampleProfile>(db: &impl UserDatabase<P>, id: &P::Id, session:
 async fn life<P: SampleProfile>(db: impl UserDatabase<P>) {
     let (user, other) = (stored(&db, 1).await, stored(&db, 2).await);
     let (mine, theirs) = (session(), session());
+    let late = NewSession { only_if: vec![Condition::TokensValidAfterIs(Some(NOW - 1))], ..session() };
+    assert!(!db.begin_session(&user.id, late.clone()).await.expect("an answer"), "tokens were ended since");
+    assert_eq!(state(&db, &user.id, &late.id).await, None);
+    let mine = NewSession { only_if: vec![Condition::TokensValidAfterIs(user.tokens_valid_after)], ..mine };
     assert!(db.begin_session(&user.id, mine.clone()).await.expect("an answer"));
     assert!(db.begin_session(&other.id, theirs.clone()).await.expect("an answer"));
     let fresh = SessionState { ended: false, renewed_at: None, created_at: NOW, seen_at: NOW };
@@ -79,6 +85,16 @@ async fn life<P: SampleProfile>(db: impl UserDatabase<P>) {
     db.end_session(&user.id, mine.clone()).await.expect("ended");
     db.end_session(&user.id, mine.clone()).await.expect("twice is no error");
     db.touch_session(&user.id, mine.clone(), NOW + 80).await.expect("too late");
+    let change = |session: &SessionId| UserChange {
+        is_verified: Some(true),
+        only_if: vec![Condition::SessionNotEnded(session.clone())],
+        ..UserChange::default()
+    };
+    let refused = db.update(&user.id, change(&mine.id)).await.expect("an answer");
+    assert!(matches!(refused, Outcome::Refused(Condition::SessionNotEnded(_))), "{refused:?}");
+    for session in [&unknown.id, &SessionId::generate()] {
+        assert!(matches!(db.update(&user.id, change(session)).await, Ok(Outcome::Done(_))));
+    }
     assert!(state(&db, &user.id, &mine.id).await.expect("it stays known").ended);
     // Ended before it was ever stored: a logged-out token of the other system.
     let never_stored = session();
@@ -93,6 +109,26 @@ async fn life<P: SampleProfile>(db: impl UserDatabase<P>) {
     db.touch_session(&user.id, session(), NOW).await.expect("no error");
     db.end_session(&user.id, session()).await.expect("no error");
     assert!(db.sessions(&user.id).await.expect("a list").is_empty(), "no session outlives its user");
+}
+
+/// A node whose clock is ahead issued what a node ends whose clock is behind.
+async fn clocks_that_differ<P: SampleProfile>(db: impl UserDatabase<P> + RefreshTokenDatabase<P>) {
+    let end = || UserChange { end_tokens: Some(EndTokens { now: NOW, keep: None }), ..UserChange::default() };
+    let (user, other) = (stored(&db, 1).await, stored(&db, 2).await);
+    let ahead = NewSession { created_at: NOW + 20, ..session() };
+    assert!(db.begin_session(&user.id, ahead).await.expect("an answer"));
+    assert_eq!(done(db.update(&user.id, end()).await).tokens_valid_after, Some(NOW + 21));
+    let token = NewRefreshToken {
+        token: TokenHash::of("refresh"),
+        user_id: user.id.clone(),
+        session: SessionId::generate(),
+        issued_at: NOW + 40,
+        valid_until: NOW + 3600,
+    };
+    assert!(RefreshTokenDatabase::create(&db, token).await.expect("an answer"));
+    assert_eq!(done(db.update(&user.id, end()).await).tokens_valid_after, Some(NOW + 41));
+    let limit = done(db.update(&other.id, end()).await).tokens_valid_after;
+    assert!(limit < Some(NOW + 20), "each by their own: {limit:?}");
 }
 
 async fn keeping<P: SampleProfile>(db: impl UserDatabase<P>) {

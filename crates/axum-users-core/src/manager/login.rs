@@ -100,7 +100,9 @@ impl<P: UserProfile> Authenticated<P> {
     pub fn session(&self, expires_at: Option<i64>) -> NewSession {
         let until = expires_at.unwrap_or(i64::MAX).max(self.session_until);
         let created_at = self.issued_at().unix_timestamp();
-        NewSession::of(self.session.clone(), &self.backend, created_at, until, self.request.as_ref())
+        let session = NewSession::of(self.session.clone(), &self.backend, created_at, until, self.request.as_ref());
+        // Whatever the clocks say: tokens that were ended since take this login with them.
+        NewSession { only_if: vec![Condition::TokensValidAfterIs(self.user.tokens_valid_after)], ..session }
     }
 
     /// Who it is.

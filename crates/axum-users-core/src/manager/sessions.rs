@@ -25,7 +25,8 @@ impl<P: UserProfile> UserManager<P> {
     /// Stores a session that begins, or keeps one that goes on; for strategies whose tokens are not in the store of the users.
     ///
     /// # Errors
-    /// [`Error::SessionEnded`] when the user is gone or the session was ended, [`Error::Database`].
+    /// [`Error::SessionEnded`] when the user is gone, their tokens were ended since they proved who they are, or the session was
+    /// ended; [`Error::Database`].
     pub async fn open_session(&self, user: &User<P>, session: NewSession, continues: bool) -> Result<(), Error> {
         let open = if continues {
             let state = self.get_for_token(&user.id, &session.id).await?;
@@ -96,6 +97,7 @@ impl<P: UserProfile> UserManager<P> {
             valid_until: found.valid_until,
             address: None,
             user_agent: None,
+            only_if: Vec::new(),
         };
         self.end_session(user, session).await?;
         Audit::of("session_ended", request).user(&user.id).succeeded();

@@ -165,6 +165,7 @@ impl<P: UserProfile> UserManager<P> {
         mut change: UserChange<P>,
         acting: Option<&Acting<P>>,
     ) -> Result<User<P>, Error> {
+        change.only_if.extend(acting.map(|acting| Condition::SessionNotEnded(acting.session.id.clone())));
         let others = change.only_if.len();
         let mut tokens_valid_after = acting.map(|acting| acting.tokens_valid_after);
         loop {
@@ -186,6 +187,7 @@ impl<P: UserProfile> UserManager<P> {
                         None => return Err(Error::UserNotExists),
                     }
                 }
+                (Ok(Outcome::Refused(Condition::SessionNotEnded(_))), _) => return Err(Error::SessionEnded),
                 (Ok(Outcome::Refused(_)), _) => return Err(Error::LastSuperuser),
                 (Err(error), _) => {
                     let email = change.email.as_ref().map(Email::key);

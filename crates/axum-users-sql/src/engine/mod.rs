@@ -18,6 +18,9 @@ pub(crate) trait Engine: Database {
     const BEGIN: &'static str;
     /// Ends a `SELECT` that locks the row it reads.
     const FOR_UPDATE: &'static str;
+    /// Ends the `SELECT` of an `INSERT` that refers to the row it reads, where that needs a lock: a row that is about to go is
+    /// waited for, and then not there.
+    const FOR_REFERENCE: &'static str = "";
     /// Whether an inserted row can be returned.
     const RETURNING: bool;
     /// The type of an id that the database counts.

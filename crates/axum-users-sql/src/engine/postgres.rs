@@ -17,6 +17,7 @@ fn last_id(_done: &PgQueryResult) -> i64 {
 impl Engine for Postgres {
     const BEGIN: &'static str = "BEGIN";
     const FOR_UPDATE: &'static str = " FOR UPDATE";
+    const FOR_REFERENCE: &'static str = " FOR KEY SHARE";
     const RETURNING: bool = true;
     const COUNTED_ID: &'static str = "SERIAL NOT NULL";
     const CREATED_AT: &'static str = "TIMESTAMP WITH TIME ZONE";
