@@ -16,6 +16,7 @@ mod builder;
 mod engine;
 mod error;
 mod names;
+mod pool;
 mod schema;
 mod sessions;
 mod statements;

@@ -1,5 +1,7 @@
 //! MySQL and MariaDB.
 
+use std::time::Duration;
+
 use axum_users_core::{Kind, Value, ValueError};
 use sqlx::{Arguments as _, MySql, Row as _, mysql::MySqlQueryResult};
 use time::{Date, OffsetDateTime};
@@ -139,6 +141,18 @@ impl Engine for MySql {
 
     runners!();
 
+    async fn limit_statements(connection: &mut Self::Connection, limit: Duration) -> Result<(), sqlx::Error> {
+        let (seconds, millis) =
+            (limit.as_secs_f64().ceil().clamp(1.0, 86_400.0), limit.as_millis().clamp(1, 86_400_000));
+        // The comments are read by MariaDB alone, and by MySQL alone, which can limit a SELECT only.
+        let sql = format!(
+            "SET SESSION innodb_lock_wait_timeout = {seconds}, lock_wait_timeout = {seconds} \
+             /*M!100300 , max_statement_time = {seconds}, idle_transaction_timeout = {seconds} */ \
+             /*!80000 , max_execution_time = {millis} */"
+        );
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(connection).await.map(drop)
+    }
+
     async fn lock_schema(connection: &mut Self::Connection) -> Result<(), sqlx::Error> {
         // Every DDL statement commits, so the lock is the session's; it holds for one database.
         let got: Option<i64> =
@@ -215,7 +229,8 @@ impl Engine for MySql {
             | 1836
             | 1927
             | 1969
-            | 3024 => Meaning::Unavailable,
+            | 3024
+            | 4031 => Meaning::Unavailable,
             // out of range, too long, wrong for the column or its character set, invalid JSON
             1264 | 1292 | 1366 | 1406 | 3140 | 4025 => Meaning::OutOfRange,
             _ => Meaning::Other,

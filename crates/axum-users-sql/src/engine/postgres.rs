@@ -1,5 +1,7 @@
 //! PostgreSQL.
 
+use std::time::Duration;
+
 use axum_users_core::{Kind, Value, ValueError};
 use sqlx::{Arguments as _, Postgres, Row as _, postgres::PgQueryResult, types::Json};
 use time::{Date, OffsetDateTime};
@@ -127,6 +129,12 @@ impl Engine for Postgres {
 
     runners!();
 
+    async fn limit_statements(connection: &mut Self::Connection, limit: Duration) -> Result<(), sqlx::Error> {
+        let limit = limit.as_millis().clamp(1, 86_400_000);
+        let sql = format!("SET statement_timeout = {limit}; SET idle_in_transaction_session_timeout = {limit}");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(connection).await.map(drop)
+    }
+
     async fn lock_schema(connection: &mut Self::Connection) -> Result<(), sqlx::Error> {
         sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(SCHEMA_LOCK).execute(connection).await?;
         Ok(())
@@ -169,8 +177,9 @@ impl Engine for Postgres {
         match &*code {
             // serialization_failure, deadlock_detected
             "40001" | "40P01" => Meaning::Retry,
-            // read_only_sql_transaction: a replica; query_canceled: a time limit; lock_not_available
-            "25006" | "57014" | "55P03" => Meaning::Unavailable,
+            // read_only_sql_transaction: a replica; query_canceled, idle_in_transaction_session_timeout: time limits;
+            // lock_not_available
+            "25006" | "57014" | "25P03" | "55P03" => Meaning::Unavailable,
             // connection exceptions, insufficient resources, operator intervention
             _ if code.starts_with("08") || code.starts_with("53") || code.starts_with("57") => Meaning::Unavailable,
             // data exceptions; program_limit_exceeded: too large for an index
