@@ -101,6 +101,32 @@ fn av_03_a_write_whose_answer_is_lost_is_503_and_can_be_asked_for_again() {
     }
 }
 
+#[test]
+fn av_03_nobody_waits_for_a_connection_that_was_cut_off() {
+    for url in [empty_postgres(), empty_mariadb()] {
+        let folder = Folder::new();
+        let (proxy, server) = behind_proxy_with(&folder, &url, &[("AXUM_USERS__DATABASE__MAX_CONNECTIONS", "1")]);
+        let people = People::settle(&folder, &url, &server);
+        proxy.set(Network::KeepsAnswers);
+        is_unavailable("register", &server.register(LOST));
+        assert_eq!(server.as_bearer("GET", "/users/me", &people.king).status, 200);
+    }
+}
+
+#[test]
+fn av_06_connections_that_died_unnoticed_are_replaced_before_use() {
+    for url in [empty_postgres(), empty_mariadb()] {
+        let folder = Folder::new();
+        let (proxy, server) = behind_proxy(&folder, &url);
+        let people = People::settle(&folder, &url, &server);
+        let me = || assert_eq!(server.as_bearer("GET", "/users/me", &people.king).status, 200);
+        thread::scope(|scope| (0..20).for_each(|_| drop(scope.spawn(me))));
+        proxy.set(Network::Swallows);
+        proxy.set(Network::Passes);
+        me();
+    }
+}
+
 fn goes_away_and_comes_back(url: &str) {
     let folder = Folder::new();
     let (proxy, server) = behind_proxy(&folder, url);
@@ -132,6 +158,8 @@ fn goes_away_and_comes_back(url: &str) {
     }
 }
 
+type Request<'a> = Box<dyn Fn(&Server) -> Answer + Sync + Send + 'a>;
+
 /// Every route that needs the database, at once.
 fn everything_is_unavailable(server: &Server, people: &People, network: Network) {
     let id = &people.queen_id;
@@ -139,7 +167,7 @@ fn everything_is_unavailable(server: &Server, people: &People, network: Network)
     let bearer = |method, path, token| move |server: &Server| server.as_bearer(method, path, token);
     let king = &*people.king;
     let change = json!({ "email": "arthur@camelot.bt" });
-    let requests: Vec<(&str, Box<dyn Fn(&Server) -> Answer + Sync + Send + '_>)> = vec![
+    let requests: Vec<(&str, Request<'_>)> = vec![
         ("me", Box::new(bearer("GET", "/users/me", king))),
         ("me, opaque token", Box::new(bearer("GET", "/users/me", &people.opaque))),
         ("me, unknown token", Box::new(bearer("GET", "/users/me", STRANGER))),
@@ -200,17 +228,22 @@ pub(crate) fn comes_back(server: &Server, token: &str) {
 
 /// A server that knows its database by the address of a proxy.
 fn behind_proxy(folder: &Folder, url: &str) -> (Proxy, Server) {
+    behind_proxy_with(folder, url, &[])
+}
+
+fn behind_proxy_with(folder: &Folder, url: &str, more: &[(&str, &str)]) -> (Proxy, Server) {
     let start = url.rfind('@').unwrap() + 1;
     let end = start + url[start..].find('/').unwrap();
     let proxy = Proxy::to(url[start..end].parse::<SocketAddr>().unwrap());
     let url = format!("{}{}{}", &url[..start], proxy.address, &url[end..]);
-    let server = folder.serve_with(&[
-        ("AXUM_USERS__DATABASE__URL", &url),
+    let mut variables = vec![
+        ("AXUM_USERS__DATABASE__URL", &*url),
         ("AXUM_USERS__AUTH__BACKENDS", "jwt,cookie,opaque"),
         ("AXUM_USERS__AUTH__BACKEND__OPAQUE__TRANSPORT", "bearer"),
         ("AXUM_USERS__AUTH__BACKEND__OPAQUE__STRATEGY", "database"),
-    ]);
-    (proxy, server)
+    ];
+    variables.extend(more);
+    (proxy, folder.serve_with(&variables))
 }
 
 /// Who has logged in before anything failed.
@@ -250,7 +283,9 @@ impl Writers {
     pub(crate) fn register_until_over(&self, server: &Server) {
         while !self.over.load(Ordering::SeqCst) {
             let email = format!("knight{}@camelot.bt", self.next.fetch_add(1, Ordering::SeqCst));
+            let start = Instant::now();
             let answer = server.register(&email);
+            assert!(start.elapsed() < HANGING, "register: {:?}", start.elapsed());
             if answer.status == 201 {
                 self.acknowledged.lock().unwrap().push(email);
             } else {

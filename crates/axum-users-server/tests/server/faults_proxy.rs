@@ -23,6 +23,8 @@ pub(crate) enum Network {
     Resets,
     /// Passes what says [`LOST`], and closes the connection in the place of the answer.
     LosesAnswers,
+    /// Passes what says [`LOST`], and never the answer.
+    KeepsAnswers,
 }
 
 /// In a request whose answer is lost.
@@ -121,10 +123,13 @@ impl Shared {
                     let _ = to.write_all(&chunk[..length / 2]);
                     break;
                 }
-                if shared.is(Network::LosesAnswers) {
-                    if answers && lost.load(Ordering::SeqCst) {
+                if answers && lost.load(Ordering::SeqCst) {
+                    if shared.is(Network::LosesAnswers) {
                         break;
                     }
+                    continue;
+                }
+                if shared.is(Network::LosesAnswers) || shared.is(Network::KeepsAnswers) {
                     let is_lost = chunk.windows(LOST.len()).any(|window| window == LOST.as_bytes());
                     lost.fetch_or(!answers && is_lost, Ordering::SeqCst);
                 }

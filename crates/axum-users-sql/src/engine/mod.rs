@@ -99,7 +99,7 @@ pub(crate) trait Engine: Database {
         sql: Arc<str>,
         arguments: Self::Arguments,
     ) -> impl Future<Output = Result<Option<Self::Row>, sqlx::Error>> + Send;
-    /// Runs a command of transactions, or several: those that cannot be prepared everywhere.
+    /// Runs a command of transactions, which cannot be prepared everywhere.
     fn command(
         connection: &mut Self::Connection,
         sql: &'static str,
@@ -207,7 +207,7 @@ macro_rules! runners {
             sqlx::query_with::<Self, _>(sqlx::AssertSqlSafe(sql), arguments).fetch_optional(connection).await
         }
         async fn command(connection: &mut Self::Connection, sql: &'static str) -> Result<(), sqlx::Error> {
-            sqlx::raw_sql(sql).execute(connection).await.map(drop)
+            sqlx::Executor::execute(connection, sql).await.map(drop)
         }
     };
 }

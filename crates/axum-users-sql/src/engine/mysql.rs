@@ -142,15 +142,18 @@ impl Engine for MySql {
     runners!();
 
     async fn limit_statements(connection: &mut Self::Connection, limit: Duration) -> Result<(), sqlx::Error> {
-        let (seconds, millis) =
-            (limit.as_secs_f64().ceil().clamp(1.0, 86_400.0), limit.as_millis().clamp(1, 86_400_000));
+        let seconds = limit.as_millis().div_ceil(1000).clamp(1, 86_400);
+        let seconds = i64::try_from(seconds).unwrap_or(86_400);
+        sqlx::query("SET @axum_users_limit = ?").bind(seconds).execute(&mut *connection).await?;
         // The comments are read by MariaDB alone, and by MySQL alone, which can limit a SELECT only.
-        let sql = format!(
-            "SET SESSION innodb_lock_wait_timeout = {seconds}, lock_wait_timeout = {seconds} \
-             /*M!100300 , max_statement_time = {seconds}, idle_transaction_timeout = {seconds} */ \
-             /*!80000 , max_execution_time = {millis} */"
-        );
-        sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(connection).await.map(drop)
+        sqlx::query(
+            "SET SESSION innodb_lock_wait_timeout = @axum_users_limit, lock_wait_timeout = @axum_users_limit \
+             /*M!100300 , max_statement_time = @axum_users_limit, idle_transaction_timeout = @axum_users_limit */ \
+             /*!80000 , max_execution_time = @axum_users_limit * 1000 */",
+        )
+        .execute(connection)
+        .await
+        .map(drop)
     }
 
     async fn lock_schema(connection: &mut Self::Connection) -> Result<(), sqlx::Error> {

@@ -130,9 +130,13 @@ impl Engine for Postgres {
     runners!();
 
     async fn limit_statements(connection: &mut Self::Connection, limit: Duration) -> Result<(), sqlx::Error> {
-        let limit = limit.as_millis().clamp(1, 86_400_000);
-        let sql = format!("SET statement_timeout = {limit}; SET idle_in_transaction_session_timeout = {limit}");
-        sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(connection).await.map(drop)
+        sqlx::query(
+            "SELECT set_config('statement_timeout', $1, false), set_config('idle_in_transaction_session_timeout', $1, false)",
+        )
+        .bind(limit.as_millis().clamp(1, 86_400_000).to_string())
+        .execute(connection)
+        .await
+        .map(drop)
     }
 
     async fn lock_schema(connection: &mut Self::Connection) -> Result<(), sqlx::Error> {
