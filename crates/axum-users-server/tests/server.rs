@@ -16,6 +16,8 @@ mod columns;
 mod configuration;
 #[path = "server/faults.rs"]
 mod faults;
+#[path = "server/faults_kill.rs"]
+mod faults_kill;
 #[path = "server/faults_proxy.rs"]
 mod faults_proxy;
 #[path = "server/faults_sqlite.rs"]
