@@ -20,6 +20,8 @@ mod faults;
 mod faults_kill;
 #[path = "server/faults_proxy.rs"]
 mod faults_proxy;
+#[path = "server/faults_redis.rs"]
+mod faults_redis;
 #[path = "server/faults_sqlite.rs"]
 mod faults_sqlite;
 #[path = "server/flow.rs"]
