@@ -10,13 +10,14 @@ compile_error!(
 );
 
 #[macro_use]
-mod refresh_tokens;
+mod outbox;
 mod access_tokens;
 mod builder;
 mod engine;
 mod error;
 mod names;
 mod pool;
+mod refresh_tokens;
 mod schema;
 mod sessions;
 mod statements;

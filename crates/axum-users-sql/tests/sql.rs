@@ -8,6 +8,8 @@ mod adoption;
 mod databases;
 #[path = "sql/limits.rs"]
 mod limits;
+#[path = "sql/reset.rs"]
+mod reset;
 #[path = "sql/schema.rs"]
 mod schema;
 #[path = "sql/suites.rs"]

@@ -49,6 +49,8 @@ pub(crate) trait Engine: Database {
     fn folded(column: &str) -> String {
         Self::email_key(column, "")
     }
+    /// Whether a text holds anything beyond printable ASCII.
+    fn beyond_ascii(column: &str) -> String;
     /// The larger of two expressions.
     fn greatest(a: &str, b: &str) -> String;
 

@@ -36,6 +36,9 @@ impl Engine for MySql {
     fn folded(column: &str) -> String {
         format!("CONVERT(lower({column}) USING utf8mb4) COLLATE utf8mb4_bin")
     }
+    fn beyond_ascii(column: &str) -> String {
+        format!("{column} REGEXP '[^ -~]'")
+    }
     fn greatest(a: &str, b: &str) -> String {
         format!("greatest({a}, {b})")
     }

@@ -33,6 +33,9 @@ impl Engine for Postgres {
         // COLLATE "C" folds ASCII only, whatever the locale of the database.
         format!("lower({prefix}{column} COLLATE \"C\")")
     }
+    fn beyond_ascii(column: &str) -> String {
+        format!("{column} ~ '[^ -~]'")
+    }
     fn greatest(a: &str, b: &str) -> String {
         format!("greatest({a}, {b})")
     }

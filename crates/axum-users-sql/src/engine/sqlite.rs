@@ -45,6 +45,9 @@ impl Engine for Sqlite {
     fn email_key(column: &str, prefix: &str) -> String {
         format!("lower({prefix}{column})")
     }
+    fn beyond_ascii(column: &str) -> String {
+        format!("{column} GLOB '*[^ -~]*'")
+    }
     fn greatest(a: &str, b: &str) -> String {
         format!("max({a}, {b})")
     }

@@ -147,6 +147,33 @@ async fn rows_that_collide_are_reported_and_nothing_is_changed() {
     assert!(matches!(refused, Some(SchemaError::NotOurs { .. })), "{refused:?}");
 }
 
+/// Two spellings of one mailbox that only our rule sees: the database folds ASCII.
+#[tokio::test(flavor = "multi_thread")]
+async fn rg_03_rows_that_collide_beyond_ascii_are_reported_too() {
+    for engine in Engine::ALL {
+        for (a, b) in
+            [("ÉLODIE@camelot.bt", "e\u{301}lodie@camelot.bt"), ("a@bücher.example", "a@xn--bcher-kva.example")]
+        {
+            let url = engine.foreign(false).await;
+            let user = engine.user_table();
+            for (id, email) in
+                [("834c58fd-1c97-4f65-a5de-1e7bcba22d13", a), ("0cb4a9ee-1f5c-4ae5-8d6e-33db1d1e5c60", b)]
+            {
+                let row = format!(
+                    "INSERT INTO {user} (id, email, hashed_password, is_active, is_superuser, is_verified) \
+                     VALUES ('{id}', '{email}', '{HASH}', true, false, false)"
+                );
+                engine.run(&url, &row).await;
+            }
+            let refused = SqlStore::<()>::builder(&url).adopt(true).connect().await.err();
+            assert!(
+                matches!(refused, Some(SchemaError::Collisions { rows: 1, .. })),
+                "{engine:?} {a} {b}: {refused:?}"
+            );
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn tables_and_columns_may_have_other_names() {
     for engine in Engine::ALL {

@@ -42,8 +42,7 @@ where
     let user = store.create(king()).await.unwrap();
     let mut holder = other.begin().await.unwrap();
     sqlx::Executor::execute(&mut *holder, lock).await.unwrap();
-    let mut change = UserChange::default();
-    change.is_verified = Some(true);
+    let change = UserChange { is_verified: Some(true), ..UserChange::default() };
     let refused = store.update(&user.id, change.clone()).await;
     assert!(matches!(refused, Err(DatabaseError::Unavailable(_))), "{refused:?}");
     // The one connection there is.
