@@ -136,7 +136,8 @@ impl<P: UserProfile> UserManager<P> {
     /// The proof that a login route needs: right credentials, active, verified where that is asked for, no veto.
     ///
     /// # Errors
-    /// [`Error::BadCredentials`] (unknown, wrong or inactive: indistinguishable, ASVS 6.3.8), [`Error::UserNotVerified`],
+    /// [`Error::BadCredentials`] (unknown, wrong or inactive, in strict also not verified: indistinguishable, ASVS 6.3.8),
+    /// [`Error::UserNotVerified`],
     /// [`Error::Veto`], [`Error::Busy`], [`Error::Database`].
     pub async fn login(
         &self,
@@ -170,7 +171,13 @@ impl<P: UserProfile> UserManager<P> {
             Ok(()) => audit.succeeded(),
             Err(error) => {
                 audit.ended_by(&error);
-                return Err(error);
+                // Whoever registered an address must not learn by a login what became of it (ASVS 6.3.8).
+                let told = if self.0.strict && matches!(error, Error::UserNotVerified) {
+                    Error::BadCredentials
+                } else {
+                    error
+                };
+                return Err(told);
             }
         }
         Ok(proof)

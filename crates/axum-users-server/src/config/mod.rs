@@ -180,7 +180,7 @@ const LATER: &[&str] = &[
 
 /// What `profile = "strict"` will mean and does not mean yet.
 const STRICT_LACKS: &str = "profile = \"strict\" is not complete in this release: registration and a change of address still \
-    tell whether a mailbox has an account, an address changes at once, and LOGIN_USER_NOT_VERIFIED is still answered";
+    tell whether a mailbox has an account, and an address changes at once";
 
 /// Keys that also come from `…_FILE` and are never shown.
 fn is_secret(key: &str) -> bool {

@@ -276,3 +276,18 @@ async fn au_06_a_slash_at_the_end_is_another_path() {
         }
     }
 }
+
+#[tokio::test]
+async fn en_07_a_login_does_not_tell_who_is_not_verified() {
+    for strict in [false, true] {
+        let world = World::with(|builder| builder.strict(strict).requires_verification(true));
+        world.register(EMAIL).await;
+        let mut answers = Vec::new();
+        for (email, password) in [(EMAIL, PASSWORD), (EMAIL, OTHER), ("unknown@camelot.bt", PASSWORD)] {
+            let response = world.nobody().login(JWT, email, password).await;
+            answers.push((response.status(), format!("{:?}", response.headers()), bytes(response).await));
+        }
+        assert_eq!(answers[1], answers[2]);
+        assert_eq!(answers[0] == answers[1], strict, "{answers:?}");
+    }
+}
