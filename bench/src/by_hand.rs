@@ -1,20 +1,33 @@
-//! What one would write by hand: JWT, one query, JSON; a form, one query, one Argon2 verification, JWT.
+//! What one would write by hand: JWT, one query, JSON; a token, one join or Redis and one query, JSON; a form, one query, one
+//! Argon2 verification, JWT.
 
 use anyhow::{Context as _, Result};
 use argon2::{Algorithm, Argon2, Params, Version};
+use aws_lc_rs::digest::{SHA256, digest};
 use axum::{
     Form, Json, Router,
     extract::{FromRequestParts, State},
     http::{StatusCode, header, request::Parts},
     routing::{get, post},
 };
-use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
+use base64::{
+    Engine as _,
+    engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD},
+};
 use jsonwebtoken::{Algorithm as JwtAlgorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
+use redis::{AsyncCommands as _, aio::MultiplexedConnection};
 use serde::{Deserialize, Serialize};
 use sqlx::{PgPool, Row as _, SqlitePool, postgres::PgPoolOptions, sqlite::SqlitePoolOptions};
+use time::{Duration, OffsetDateTime, PrimitiveDateTime};
 use uuid::Uuid;
 
 use crate::SECRET;
+
+#[derive(Clone)]
+struct Stores {
+    pool: Pool,
+    redis: MultiplexedConnection,
+}
 
 #[derive(Clone)]
 enum Pool {
@@ -47,22 +60,27 @@ struct Credentials {
     password: String,
 }
 
-/// The two routes.
-pub(crate) async fn router(url: &str) -> Result<Router> {
+/// `/users/me` by each kind of token, and login.
+pub(crate) async fn router(url: &str, redis: &str) -> Result<Router> {
     let pool = if url.starts_with("sqlite") {
         Pool::Sqlite(SqlitePoolOptions::new().test_before_acquire(false).max_connections(10).connect(url).await?)
     } else {
         Pool::Postgres(PgPoolOptions::new().max_connections(10).connect(url).await?)
     };
-    Ok(Router::new().route("/users/me", get(me)).route("/auth/jwt/login", post(login)).with_state(pool))
+    let redis = redis::Client::open(redis)?.get_multiplexed_async_connection().await?;
+    Ok(Router::new()
+        .route("/jwt/users/me", get(async |ByJwt(user): ByJwt| Json(user)))
+        .route("/database/users/me", get(async |ByRow(user): ByRow| Json(user)))
+        .route("/redis/users/me", get(async |ByRedis(user): ByRedis| Json(user)))
+        .route("/auth/jwt/login", post(login))
+        .with_state(Stores { pool, redis }))
 }
 
-async fn me(Caller(user): Caller) -> Json<User> {
-    Json(user)
-}
-
-async fn login(State(pool): State<Pool>, Form(form): Form<Credentials>) -> Result<Json<serde_json::Value>, StatusCode> {
-    let user = pool.by_email(&form.username).await.ok().flatten().ok_or(StatusCode::BAD_REQUEST)?;
+async fn login(
+    State(stores): State<Stores>,
+    Form(form): Form<Credentials>,
+) -> Result<Json<serde_json::Value>, StatusCode> {
+    let user = stores.pool.by_email(&form.username).await.ok().flatten().ok_or(StatusCode::BAD_REQUEST)?;
     let hash = user.hashed_password.clone();
     let verified = tokio::task::spawn_blocking(move || verify(&hash, &form.password)).await;
     if !matches!(verified, Ok(Ok(true))) || !user.is_active {
@@ -74,23 +92,60 @@ async fn login(State(pool): State<Pool>, Form(form): Form<Credentials>) -> Resul
     Ok(Json(serde_json::json!({ "access_token": token, "token_type": "bearer" })))
 }
 
-struct Caller(User);
+struct ByJwt(User);
 
-impl FromRequestParts<Pool> for Caller {
+impl FromRequestParts<Stores> for ByJwt {
     type Rejection = StatusCode;
 
-    async fn from_request_parts(parts: &mut Parts, pool: &Pool) -> Result<Self, StatusCode> {
-        let value = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let token = value.and_then(|value| value.strip_prefix("Bearer ")).ok_or(StatusCode::UNAUTHORIZED)?;
+    async fn from_request_parts(parts: &mut Parts, stores: &Stores) -> Result<Self, StatusCode> {
         let mut validation = Validation::new(JwtAlgorithm::HS256);
         validation.set_audience(&["fastapi-users:auth"]);
-        let claims = decode::<Claims>(token, &DecodingKey::from_secret(SECRET), &validation)
+        let claims = decode::<Claims>(bearer(parts)?, &DecodingKey::from_secret(SECRET), &validation)
             .map_err(|_| StatusCode::UNAUTHORIZED)?
             .claims;
         let id = claims.sub.parse().map_err(|_| StatusCode::UNAUTHORIZED)?;
-        let user = pool.by_id(id).await.map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
-        user.filter(|user| user.is_active).map(Self).ok_or(StatusCode::UNAUTHORIZED)
+        active(stores.pool.by_id(id).await).map(Self)
     }
+}
+
+struct ByRow(User);
+
+impl FromRequestParts<Stores> for ByRow {
+    type Rejection = StatusCode;
+
+    async fn from_request_parts(parts: &mut Parts, stores: &Stores) -> Result<Self, StatusCode> {
+        active(stores.pool.by_token(&stored(bearer(parts)?)).await).map(Self)
+    }
+}
+
+struct ByRedis(User);
+
+impl FromRequestParts<Stores> for ByRedis {
+    type Rejection = StatusCode;
+
+    async fn from_request_parts(parts: &mut Parts, stores: &Stores) -> Result<Self, StatusCode> {
+        let key = format!("fastapi_users_token:{}", stored(bearer(parts)?));
+        let value: Option<String> =
+            stores.redis.clone().get(key).await.map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
+        // The id is the first word.
+        let id = value.as_deref().and_then(|value| value.split(' ').next()?.parse().ok());
+        active(stores.pool.by_id(id.ok_or(StatusCode::UNAUTHORIZED)?).await).map(Self)
+    }
+}
+
+fn bearer(parts: &Parts) -> Result<&str, StatusCode> {
+    let value = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    value.and_then(|value| value.strip_prefix("Bearer ")).ok_or(StatusCode::UNAUTHORIZED)
+}
+
+/// What a token is stored as.
+fn stored(token: &str) -> String {
+    URL_SAFE_NO_PAD.encode(digest(&SHA256, token.as_bytes()))
+}
+
+fn active(user: Result<Option<User>>) -> Result<User, StatusCode> {
+    let user = user.map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
+    user.filter(|user| user.is_active).ok_or(StatusCode::UNAUTHORIZED)
 }
 
 impl Pool {
@@ -109,6 +164,24 @@ impl Pool {
         }
     }
 
+    async fn by_token(&self, stored: &str) -> Result<Option<User>> {
+        const SQL: &str = "SELECT u.id, u.email, u.hashed_password, u.is_active, u.is_superuser, u.is_verified, t.created_at \
+                           FROM bench_token t JOIN bench_user u ON u.id = t.user_id WHERE t.token = $1";
+        let (user, created_at) = match self {
+            Self::Sqlite(pool) => {
+                let row = sqlx::query(SQL).bind(stored).fetch_optional(pool).await?;
+                let Some(row) = row else { return Ok(None) };
+                (sqlite(&row)?, row.try_get::<PrimitiveDateTime, _>(6)?.assume_utc())
+            }
+            Self::Postgres(pool) => {
+                let row = sqlx::query(SQL).bind(stored).fetch_optional(pool).await?;
+                let Some(row) = row else { return Ok(None) };
+                (postgres(&row)?, row.try_get::<OffsetDateTime, _>(6)?)
+            }
+        };
+        Ok((created_at + Duration::HOUR > now()).then_some(user))
+    }
+
     async fn by_email(&self, email: &str) -> Result<Option<User>> {
         match self {
             Self::Sqlite(pool) => {
@@ -123,6 +196,11 @@ impl Pool {
             }
         }
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "as one would by hand")]
+fn now() -> OffsetDateTime {
+    OffsetDateTime::now_utc()
 }
 
 fn sqlite(row: &sqlx::sqlite::SqliteRow) -> Result<User> {

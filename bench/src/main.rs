@@ -1,4 +1,4 @@
-//! CPU time per request of `/users/me` and of a login, ours beside hand-written handlers that do the same work, in turn and in
+//! CPU time per request of `/users/me` by each strategy and of a login, ours beside hand-written handlers that do the same work, in turn and in
 //! one run; and how long `/users/me` takes while four clients log in. Run by `cargo xtask bench`.
 //!
 //! Requests go through the routers without a network. CPU time is that of this process: all its threads, not the database's.
@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use axum::{Router, body::Body, http::Request};
 use axum_users::{
-    AuthBackend, BearerTransport, DefaultHasher, JwtStrategy, PasswordPool, Secret, SqlStore, Users, ValidatedPassword,
+    AuthBackend, BearerTransport, DatabaseStrategy, DefaultHasher, JwtStrategy, PasswordPool, RedisClient,
+    RedisStrategy, Secret, SqlStore, Strategy, Users, ValidatedPassword,
 };
 use http_body_util::BodyExt as _;
 use rustix::time::{ClockId, clock_gettime};
@@ -30,30 +31,35 @@ async fn main() -> Result<()> {
         "| what | ours, CPU µs | by hand, CPU µs | ratio (min, median, max) | ours p50, p99 µs | by hand p50, p99 µs |"
     );
     println!("|---|---|---|---|---|---|");
-    measure("SQLite", &sqlite).await?;
-    let postgres =
-        std::env::var("AXUM_USERS_TEST_POSTGRES_URL").context("AXUM_USERS_TEST_POSTGRES_URL names no server")?;
-    measure("PostgreSQL", &postgres).await?;
+    let server = |variable: &str| std::env::var(variable).with_context(|| format!("{variable} names no server"));
+    let redis = server("AXUM_USERS_TEST_REDIS_URL")?;
+    measure("SQLite", &sqlite, &redis).await?;
+    measure("PostgreSQL", &server("AXUM_USERS_TEST_POSTGRES_URL")?, &redis).await?;
     std::fs::remove_dir_all(&folder)?;
     Ok(())
 }
 
-async fn measure(engine: &str, url: &str) -> Result<()> {
+async fn measure(engine: &str, url: &str, redis: &str) -> Result<()> {
     let store =
         SqlStore::<()>::builder(url).user_table("bench_user").access_token_table("bench_token").connect().await?;
-    let jwt = JwtStrategy::new(SECRET, Duration::from_secs(3600))?;
-    let users =
-        Users::builder(store).backend(AuthBackend::new("jwt", BearerTransport::new("auth/jwt/login"), jwt)).build()?;
-    let ours = Side { router: users.router() };
-    let hand = Side { router: by_hand::router(url).await? };
+    let lifetime = Duration::from_secs(3600);
+    let ours = Side::ours(&store, JwtStrategy::new(SECRET, lifetime)?)?;
+    let hand = by_hand::router(url, redis).await?;
+    let by_hand = |path| Side { router: hand.clone(), me: path };
     let register = r#"{"email":"king.arthur@camelot.bt","password":"plum tomato engine"}"#;
     ours.send("POST", "/auth/register", "application/json", None, register).await?;
+    let hand = by_hand("/jwt/users/me");
     let (token, theirs) = (ours.login().await?, hand.login().await?);
-    // What one reads, the other reads too.
-    anyhow::ensure!(ours.me(&token).await? == hand.me(&theirs).await?, "the two do not do the same work");
+    compare_me(&format!("`/users/me`, JWT, {engine}"), (&ours, &token), (&hand, &theirs)).await?;
+    let stored = Side::ours(&store, DatabaseStrategy::new(store.clone(), lifetime))?;
+    let row = stored.login().await?;
+    let what = format!("`/users/me`, database strategy, {engine}");
+    compare_me(&what, (&stored, &row), (&by_hand("/database/users/me"), &row)).await?;
+    let in_redis = Side::ours(&store, RedisStrategy::new(RedisClient::new(redis)?, lifetime))?;
+    let key = in_redis.login().await?;
+    let what = format!("`/users/me`, Redis strategy, users in {engine}");
+    compare_me(&what, (&in_redis, &key), (&by_hand("/redis/users/me"), &key)).await?;
 
-    compare(&format!("`/users/me`, {engine}"), 2_000, async || ours.me(&token).await, async || hand.me(&theirs).await)
-        .await?;
     compare(&format!("login, {engine}"), 6, async || ours.login().await, async || hand.login().await).await?;
     let pool = PasswordPool::builder(DefaultHasher::default()).build()?;
     let password = ValidatedPassword::danger_unchecked(Secret::from("plum tomato engine"));
@@ -68,7 +74,7 @@ async fn measure(engine: &str, url: &str) -> Result<()> {
 
     let idle = latencies(2_000, async || ours.me(&token).await).await?;
     let storm = (0..4).map(|_| {
-        let side = Side { router: ours.router.clone() };
+        let side = Side { router: ours.router.clone(), me: ours.me };
         tokio::spawn(async move {
             loop {
                 if side.login().await.is_err() {
@@ -85,6 +91,13 @@ async fn measure(engine: &str, url: &str) -> Result<()> {
     println!("| `/users/me`, {engine}, idle | | | | {} | |", show(&idle));
     println!("| `/users/me`, {engine}, four clients log in | | | | {} | |", show(&busy));
     Ok(())
+}
+
+/// `/users/me` of the two, each with its token.
+async fn compare_me(what: &str, ours: (&Side, &str), hand: (&Side, &str)) -> Result<()> {
+    // What one reads, the other reads too.
+    anyhow::ensure!(ours.0.me(ours.1).await? == hand.0.me(hand.1).await?, "the two do not do the same work");
+    compare(what, 2_000, async || ours.0.me(ours.1).await, async || hand.0.me(hand.1).await).await
 }
 
 async fn compare<T>(
@@ -150,9 +163,17 @@ fn percentile(samples: &[f64], percent: usize) -> f64 {
 /// One of the two.
 struct Side {
     router: Router,
+    /// The path of the current user.
+    me: &'static str,
 }
 
 impl Side {
+    fn ours(store: &SqlStore<()>, strategy: impl Strategy<()>) -> Result<Self> {
+        // One name for all, so that all log in at the same path.
+        let backend = AuthBackend::new("jwt", BearerTransport::new("auth/jwt/login"), strategy);
+        Ok(Self { router: Users::builder(store.clone()).backend(backend).build()?.router(), me: "/users/me" })
+    }
+
     async fn send(
         &self,
         method: &str,
@@ -173,7 +194,7 @@ impl Side {
     }
 
     async fn me(&self, token: &str) -> Result<String> {
-        self.send("GET", "/users/me", "text/plain", Some(token), "").await
+        self.send("GET", self.me, "text/plain", Some(token), "").await
     }
 
     async fn login(&self) -> Result<String> {

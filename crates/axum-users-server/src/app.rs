@@ -54,6 +54,9 @@ pub(crate) fn store_builder<Id: UserId>(config: &Config) -> Result<SqlStoreBuild
         .max_connections(database.max_connections)
         .migrate(database.migrate_on_start)
         .adopt(database.adopt);
+    if let Some(limit) = database.time_limit {
+        builder = builder.time_limit(limit);
+    }
     for (ours, theirs) in &database.columns {
         builder = builder.column(*ours, theirs);
     }

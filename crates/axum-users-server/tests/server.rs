@@ -14,6 +14,16 @@ mod breached;
 mod columns;
 #[path = "server/configuration.rs"]
 mod configuration;
+#[path = "server/faults.rs"]
+mod faults;
+#[path = "server/faults_kill.rs"]
+mod faults_kill;
+#[path = "server/faults_proxy.rs"]
+mod faults_proxy;
+#[path = "server/faults_redis.rs"]
+mod faults_redis;
+#[path = "server/faults_sqlite.rs"]
+mod faults_sqlite;
 #[path = "server/flow.rs"]
 mod flow;
 #[path = "server/harness.rs"]

@@ -40,15 +40,15 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
         // Whole seconds where the column has no finer ones: an engine may round up, and a token must not look younger.
         let created_at =
             if E::WHOLE_SECONDS { created_at.replace_nanosecond(0).unwrap_or(*created_at) } else { *created_at };
-        let mut transaction = E::begin(&self.pool).await?;
+        let mut transaction = self.pool.begin().await?;
         if *continues {
             // In the order of all other changes: the user first. Whoever ends the session waits, and then finds the token.
             let arguments = self.arguments(vec![self.id(user_id)])?;
-            if E::fetch(&mut transaction, self.sql.get_for_update.clone(), arguments).await?.is_empty() {
+            if transaction.fetch(self.sql.get_for_update.clone(), arguments).await?.is_empty() {
                 return Ok(false);
             }
             let arguments = self.arguments(vec![text(session.id.as_str())])?;
-            let rows = E::fetch(&mut transaction, self.sql.session_lock.clone(), arguments).await?;
+            let rows = transaction.fetch(self.sql.session_lock.clone(), arguments).await?;
             let state = rows.first().map(|row| state::<E>(row, 0)).transpose()?.flatten();
             if state.is_none_or(|state| state.ended) {
                 return Ok(false);
@@ -58,7 +58,7 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
         }
         let created_at = (Kind::Timestamp, Value::Timestamp(created_at));
         let arguments = self.arguments(vec![text(token), created_at, text(session.id.as_str()), self.id(user_id)])?;
-        let done = E::execute(&mut transaction, self.sql.token_insert.clone(), arguments).await?;
+        let done = transaction.execute(self.sql.token_insert.clone(), arguments).await?;
         transaction.commit().await?;
         Ok(done.rows > 0)
     }

@@ -1,16 +1,19 @@
 //! How a store is opened.
 
-use std::{marker::PhantomData, str::FromStr as _, sync::Arc};
+use std::{marker::PhantomData, str::FromStr as _, sync::Arc, time::Duration};
 
 use axum_users_core::UserProfile;
 use sqlx::pool::PoolOptions;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
-use sqlx::{Connection, Database, Pool};
+use sqlx::{Connection, Database};
 
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+use crate::{engine::Engine, pool::over_network};
 use crate::{
     names::Names,
+    pool::Pool,
     schema::{self, SchemaError},
-    store::{ACQUIRE_TIMEOUT, Inner, SqlStore, Store},
+    store::{Inner, SqlStore, Store},
 };
 
 /// Opens a [`SqlStore`].
@@ -20,6 +23,7 @@ pub struct SqlStoreBuilder<P: UserProfile> {
     url: String,
     names: Names,
     max_connections: u32,
+    time_limit: Option<Duration>,
     migrate: bool,
     adopt: bool,
     profile: PhantomData<fn() -> P>,
@@ -31,6 +35,7 @@ impl<P: UserProfile> SqlStoreBuilder<P> {
             url: url.into(),
             names: Names::default(),
             max_connections: 10,
+            time_limit: None,
             migrate: true,
             adopt: false,
             profile: PhantomData,
@@ -61,6 +66,21 @@ impl<P: UserProfile> SqlStoreBuilder<P> {
         self
     }
 
+    /// How long one call may take, the wait for a connection included. Default: 2 seconds; SQLite 5 seconds, as it lets one
+    /// write at a time. What takes longer is [`DatabaseError::Unavailable`](axum_users_core::DatabaseError), and its
+    /// connection is not used again. A write that was cut off may have been done or not.
+    ///
+    /// The server is told to give up at the same time (PostgreSQL: `statement_timeout`, `idle_in_transaction_session_timeout`;
+    /// MySQL: `innodb_lock_wait_timeout`, `lock_wait_timeout`, `max_execution_time`; MariaDB: `max_statement_time` instead of
+    /// the last, and `idle_transaction_timeout`), by `SET` on each new connection. Migrations have no limit.
+    ///
+    /// Raise it where rows of the application hang on a user and take long to delete. Too long, and requests pile up while a
+    /// database is silent.
+    pub fn time_limit(mut self, limit: Duration) -> Self {
+        self.time_limit = Some(limit);
+        self
+    }
+
     /// Whether missing tables, columns and indexes are made when connecting. Default: true. With false, a schema that is
     /// not up to date is an error that lists the statements.
     pub fn migrate(mut self, migrate: bool) -> Self {
@@ -82,13 +102,19 @@ impl<P: UserProfile> SqlStoreBuilder<P> {
     pub async fn connect(self) -> Result<SqlStore<P>, SchemaError> {
         let Self { names, migrate, adopt, .. } = &self;
         let (names, migrate, adopt) = (names.clone(), *migrate, *adopt);
-        Ok(SqlStore(match self.pool(Purpose::Use).await? {
+        Ok(SqlStore(match self.open(Purpose::Use).await? {
             #[cfg(feature = "sqlite")]
-            AnyPool::Sqlite(pool) => Inner::Sqlite(Arc::new(Store::open(pool, names, migrate, adopt).await?)),
+            Opened::Sqlite(schema, pool) => {
+                Inner::Sqlite(Arc::new(Store::open(&schema, pool, names, migrate, adopt).await?))
+            }
             #[cfg(feature = "postgres")]
-            AnyPool::Postgres(pool) => Inner::Postgres(Arc::new(Store::open(pool, names, migrate, adopt).await?)),
+            Opened::Postgres(schema, pool) => {
+                Inner::Postgres(Arc::new(Store::open(&schema, pool, names, migrate, adopt).await?))
+            }
             #[cfg(feature = "mysql")]
-            AnyPool::MySql(pool) => Inner::MySql(Arc::new(Store::open(pool, names, migrate, adopt).await?)),
+            Opened::MySql(schema, pool) => {
+                Inner::MySql(Arc::new(Store::open(&schema, pool, names, migrate, adopt).await?))
+            }
         }))
     }
 
@@ -99,24 +125,22 @@ impl<P: UserProfile> SqlStoreBuilder<P> {
     /// [`SchemaError`] when the schema cannot be brought up to date at all.
     pub async fn plan(self) -> Result<Vec<String>, SchemaError> {
         let (names, adopt) = (self.names.clone(), self.adopt);
-        match self.pool(Purpose::Look).await? {
+        match self.open(Purpose::Look).await? {
             #[cfg(feature = "sqlite")]
-            AnyPool::Sqlite(pool) => schema::plan::<P, _>(&pool, &names, adopt).await,
+            Opened::Sqlite(schema, _) => schema::plan::<P, _>(&schema, &names, adopt).await,
             #[cfg(feature = "postgres")]
-            AnyPool::Postgres(pool) => schema::plan::<P, _>(&pool, &names, adopt).await,
+            Opened::Postgres(schema, _) => schema::plan::<P, _>(&schema, &names, adopt).await,
             #[cfg(feature = "mysql")]
-            AnyPool::MySql(pool) => schema::plan::<P, _>(&pool, &names, adopt).await,
+            Opened::MySql(schema, _) => schema::plan::<P, _>(&schema, &names, adopt).await,
         }
     }
 
     #[cfg_attr(not(feature = "sqlite"), expect(unused_variables, reason = "a server has its database already"))]
-    async fn pool(&self, purpose: Purpose) -> Result<AnyPool, SchemaError> {
+    async fn open(&self, purpose: Purpose) -> Result<Opened, SchemaError> {
         let scheme = self.url.split_once(':').map_or("", |(scheme, _)| scheme);
         match scheme {
             #[cfg(feature = "sqlite")]
             "sqlite" => {
-                use std::time::Duration;
-
                 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
                 let mut in_memory = self.url.contains(":memory:") || self.url.contains("mode=memory");
                 let mut options = SqliteConnectOptions::from_str(&self.url).map_err(SchemaError::url)?;
@@ -129,14 +153,14 @@ impl<P: UserProfile> SqlStoreBuilder<P> {
                         in_memory = true;
                     }
                 }
-                let options = options
-                    .foreign_keys(true)
-                    .synchronous(SqliteSynchronous::Normal)
-                    .busy_timeout(Duration::from_secs(5));
+                // All wait for the one connection to memory.
+                let usual = Duration::from_secs(if in_memory { 30 } else { 5 });
+                let limit = self.time_limit.unwrap_or(usual);
+                let options = options.foreign_keys(true).synchronous(SqliteSynchronous::Normal).busy_timeout(limit);
                 // A database in memory lives as long as its connection.
                 let pool = PoolOptions::new()
                     .max_connections(if in_memory { 1 } else { self.max_connections })
-                    .acquire_timeout(if in_memory { Duration::from_secs(30) } else { ACQUIRE_TIMEOUT })
+                    .acquire_timeout(limit)
                     .test_before_acquire(false)
                     .idle_timeout(None)
                     .max_lifetime(None);
@@ -148,7 +172,10 @@ impl<P: UserProfile> SqlStoreBuilder<P> {
                             attempts += 1;
                             tokio::time::sleep(Duration::from_millis(50)).await;
                         }
-                        connected => return Ok(AnyPool::Sqlite(connected?)),
+                        connected => {
+                            let pool = connected?;
+                            return Ok(Opened::Sqlite(pool.clone(), Pool::new(pool, limit)));
+                        }
                     }
                 }
             }
@@ -157,12 +184,14 @@ impl<P: UserProfile> SqlStoreBuilder<P> {
                 let options = sqlx::postgres::PgConnectOptions::from_str(&self.url)
                     .map_err(SchemaError::url)?
                     .application_name("axum-users");
-                Ok(AnyPool::Postgres(self.open::<sqlx::PgConnection>(options).await?))
+                let (schema, pool) = self.server::<sqlx::PgConnection>(options).await?;
+                Ok(Opened::Postgres(schema, pool))
             }
             #[cfg(feature = "mysql")]
             "mysql" | "mariadb" => {
                 let options = sqlx::mysql::MySqlConnectOptions::from_str(&self.url).map_err(SchemaError::url)?;
-                Ok(AnyPool::MySql(self.open::<sqlx::MySqlConnection>(options).await?))
+                let (schema, pool) = self.server::<sqlx::MySqlConnection>(options).await?;
+                Ok(Opened::MySql(schema, pool))
             }
             _ => Err(SchemaError::Url(
                 "a database URL begins with `sqlite:`, `postgres:` or `mysql:`, and the feature of that name is on"
@@ -171,24 +200,35 @@ impl<P: UserProfile> SqlStoreBuilder<P> {
         }
     }
 
-    /// A pool on a server. It asks again for a while where nobody listens, and forgets why: one more connection tells.
+    /// Two pools on a server: one without limits, for the schema, and one to use.
     #[cfg(any(feature = "postgres", feature = "mysql"))]
-    async fn open<C: Connection>(&self, options: C::Options) -> Result<Pool<C::Database>, SchemaError>
+    async fn server<C: Connection>(&self, options: C::Options) -> Result<Pools<C::Database>, SchemaError>
     where
-        C::Database: Database<Connection = C>,
+        C::Database: Database<Connection = C> + Engine,
     {
-        let pool = PoolOptions::new().max_connections(self.max_connections).acquire_timeout(ACQUIRE_TIMEOUT);
-        match pool.connect_with(options.clone()).await {
+        let limit = self.time_limit.unwrap_or(TIME_LIMIT);
+        let schema = PoolOptions::new().max_connections(1).acquire_timeout(TIME_LIMIT);
+        // It asks again for a while where nobody listens, and forgets why: one more connection tells.
+        let schema = match schema.connect_with(options.clone()).await {
             Err(sqlx::Error::PoolTimedOut) => {
-                let Ok(Err(error)) = tokio::time::timeout(ACQUIRE_TIMEOUT, C::connect_with(&options)).await else {
+                let Ok(Err(error)) = tokio::time::timeout(TIME_LIMIT, C::connect_with(&options)).await else {
                     return Err(sqlx::Error::PoolTimedOut.into());
                 };
-                Err(error.into())
+                return Err(error.into());
             }
-            opened => Ok(opened?),
-        }
+            opened => opened?,
+        };
+        let pool = over_network(PoolOptions::new().max_connections(self.max_connections), limit);
+        Ok((schema, Pool::new(pool.connect_lazy_with(options), limit)))
     }
 }
+
+/// How long a call to a server may take.
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+const TIME_LIMIT: Duration = Duration::from_secs(2);
+
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+type Pools<E> = (sqlx::Pool<E>, Pool<E>);
 
 /// Why a database is opened.
 #[derive(Clone, Copy)]
@@ -199,11 +239,12 @@ enum Purpose {
     Look,
 }
 
-enum AnyPool {
+/// The pool for the schema, and the one to use.
+enum Opened {
     #[cfg(feature = "sqlite")]
-    Sqlite(sqlx::SqlitePool),
+    Sqlite(sqlx::SqlitePool, Pool<sqlx::Sqlite>),
     #[cfg(feature = "postgres")]
-    Postgres(sqlx::PgPool),
+    Postgres(sqlx::PgPool, Pool<sqlx::Postgres>),
     #[cfg(feature = "mysql")]
-    MySql(sqlx::MySqlPool),
+    MySql(sqlx::MySqlPool, Pool<sqlx::MySql>),
 }

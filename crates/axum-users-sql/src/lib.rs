@@ -16,6 +16,7 @@ mod builder;
 mod engine;
 mod error;
 mod names;
+mod pool;
 mod refresh_tokens;
 mod schema;
 mod sessions;

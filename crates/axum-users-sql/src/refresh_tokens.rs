@@ -4,11 +4,11 @@ use axum_users_core::{
     DatabaseError, NewRefreshToken, NewSession, Rotation, Successor, TokenHash, UserProfile,
     refresh::{StoredRefreshToken, Verdict, successor_row},
 };
-use sqlx::Transaction;
 use time::OffsetDateTime;
 
 use crate::{
     engine::Engine,
+    pool::Connection,
     sessions::{STATE, session_id, state},
     store::{Failure, Store, integer, retried, text},
     users::read,
@@ -38,13 +38,13 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
         successor: &Successor,
         now: OffsetDateTime,
     ) -> Result<Rotation<P>, Failure> {
-        let mut transaction = E::begin(&self.pool).await?;
+        let mut transaction = self.pool.begin().await?;
         // Whatever else happens to this user's sessions waits.
         let arguments = self.arguments(vec![self.id(owner)])?;
-        let rows = E::fetch(&mut transaction, self.sql.get_for_update.clone(), arguments).await?;
+        let rows = transaction.fetch(self.sql.get_for_update.clone(), arguments).await?;
         let Some(user) = rows.first().map(|row| self.user(row)).transpose()? else { return Ok(Rotation::Unknown) };
         let arguments = self.arguments(vec![text(token.as_str())])?;
-        let rows = E::fetch(&mut transaction, self.sql.refresh_get.clone(), arguments).await?;
+        let rows = transaction.fetch(self.sql.refresh_get.clone(), arguments).await?;
         let Some(row) = rows.first() else { return Ok(Rotation::Unknown) };
         let (session, stored) = (state::<E>(row, 0)?, stored::<E>(row)?);
         let unix = now.unix_timestamp();
@@ -70,16 +70,16 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
 
     async fn put_successor(
         &self,
-        transaction: &mut Transaction<'static, E>,
+        transaction: &mut Connection<E>,
         token: &TokenHash,
         row: &NewRefreshToken<P>,
         nonce: &str,
         now: i64,
     ) -> Result<(), Failure> {
         let arguments = self.arguments(vec![integer(now), text(nonce), text(token.as_str())])?;
-        E::execute(transaction, self.sql.refresh_used.clone(), arguments).await?;
+        transaction.execute(self.sql.refresh_used.clone(), arguments).await?;
         let arguments = self.arguments(self.refresh_values(row))?;
-        E::execute(transaction, self.sql.refresh_insert.clone(), arguments).await?;
+        transaction.execute(self.sql.refresh_insert.clone(), arguments).await?;
         Ok(())
     }
 

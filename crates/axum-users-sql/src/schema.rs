@@ -78,7 +78,7 @@ pub(crate) async fn migrate<P: UserProfile, E: Engine>(
     names: &Names,
     adopt: bool,
 ) -> Result<(), SchemaError> {
-    let mut transaction = E::begin(pool).await?;
+    let mut transaction = pool.begin_with(E::BEGIN).await?;
     E::lock_schema(&mut transaction).await?;
     let done: Result<(), SchemaError> = async {
         let plan = Plan::make::<P, E>(&mut transaction, names).await?;

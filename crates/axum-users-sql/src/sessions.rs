@@ -3,10 +3,10 @@
 use axum_users_core::{
     DatabaseError, EndTokens, Kind, NewSession, SessionId, SessionState, StoredSession, TokenHash, UserProfile, Value,
 };
-use sqlx::Transaction;
 
 use crate::{
     engine::Engine,
+    pool::Connection,
     store::{Failure, Store, integer, retried, text},
     users::read,
 };
@@ -17,7 +17,7 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
     }
 
     async fn try_begin_session(&self, id: &P::Id, session: &NewSession) -> Result<bool, Failure> {
-        let mut transaction = E::begin(&self.pool).await?;
+        let mut transaction = self.pool.begin().await?;
         let begins = self.begin_session_in(&mut transaction, id, session).await?;
         transaction.commit().await?;
         Ok(begins)
@@ -26,7 +26,7 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
     /// Stores a session that begins; answers whether it did.
     pub(crate) async fn begin_session_in(
         &self,
-        transaction: &mut Transaction<'static, E>,
+        transaction: &mut Connection<E>,
         id: &P::Id,
         session: &NewSession,
     ) -> Result<bool, Failure> {
@@ -34,7 +34,7 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
             return Ok(false);
         }
         let arguments = self.arguments(self.session_values(id, session))?;
-        E::execute(transaction, self.sql.session_insert.clone(), arguments).await?;
+        transaction.execute(self.sql.session_insert.clone(), arguments).await?;
         Ok(true)
     }
 
@@ -52,10 +52,10 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
     }
 
     async fn try_end_session(&self, id: &P::Id, session: &NewSession) -> Result<(), Failure> {
-        let mut transaction = E::begin(&self.pool).await?;
+        let mut transaction = self.pool.begin().await?;
         // In the order of all other changes: the user first.
         let arguments = self.arguments(vec![self.id(id)])?;
-        if E::fetch(&mut transaction, self.sql.get_for_update.clone(), arguments).await?.is_empty() {
+        if transaction.fetch(self.sql.get_for_update.clone(), arguments).await?.is_empty() {
             return Ok(());
         }
         self.end_session_in(&mut transaction, id, session).await?;
@@ -66,26 +66,26 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
     /// Ends a session in the transaction of somebody who has locked its user.
     pub(crate) async fn end_session_in(
         &self,
-        transaction: &mut Transaction<'static, E>,
+        transaction: &mut Connection<E>,
         id: &P::Id,
         session: &NewSession,
     ) -> Result<(), Failure> {
         let arguments = self.arguments(self.session_values(id, session))?;
-        E::execute(transaction, self.sql.session_insert_missing.clone(), arguments).await?;
+        transaction.execute(self.sql.session_insert_missing.clone(), arguments).await?;
         let session_id = session.id.as_str();
         let arguments = self.arguments(vec![integer(session.valid_until), text(session_id)])?;
-        E::execute(transaction, self.sql.session_end.clone(), arguments).await?;
+        transaction.execute(self.sql.session_end.clone(), arguments).await?;
         let arguments = self.arguments(vec![text(session_id)])?;
-        E::execute(transaction, self.sql.refresh_end_of_session.clone(), arguments).await?;
+        transaction.execute(self.sql.refresh_end_of_session.clone(), arguments).await?;
         let arguments = self.arguments(vec![self.id(id), text(session_id)])?;
-        E::execute(transaction, self.sql.tokens_end_of_session.clone(), arguments).await?;
+        transaction.execute(self.sql.tokens_end_of_session.clone(), arguments).await?;
         // Rows of the other system name no session: the token itself tells it.
         let arguments = self.arguments(vec![self.id(id)])?;
-        for row in E::fetch(transaction, self.sql.tokens_without_session.clone(), arguments).await? {
+        for row in transaction.fetch(self.sql.tokens_without_session.clone(), arguments).await? {
             let stored = read::<String, E>(&row, 0)?;
             if is_of(&stored, &session.id) {
                 let arguments = self.arguments(vec![text(&stored)])?;
-                E::execute(transaction, self.sql.token_delete.clone(), arguments).await?;
+                transaction.execute(self.sql.token_delete.clone(), arguments).await?;
             }
         }
         Ok(())
@@ -94,40 +94,40 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
     /// When the latest session or refresh token of a user was issued: not later than now, unless clocks differ.
     pub(crate) async fn last_issued_in(
         &self,
-        transaction: &mut Transaction<'static, E>,
+        transaction: &mut Connection<E>,
         id: &P::Id,
     ) -> Result<Option<i64>, Failure> {
         let arguments = self.arguments(vec![self.id(id), self.id(id)])?;
-        let rows = E::fetch(transaction, self.sql.last_issued.clone(), arguments).await?;
+        let rows = transaction.fetch(self.sql.last_issued.clone(), arguments).await?;
         Ok(rows.first().map(|row| read::<Option<i64>, E>(row, 0)).transpose()?.flatten())
     }
 
     /// Ends all sessions of a user but one; `valid_after` is what the user's `tokens_valid_after` has become.
     pub(crate) async fn end_sessions_in(
         &self,
-        transaction: &mut Transaction<'static, E>,
+        transaction: &mut Connection<E>,
         id: &P::Id,
         end: &EndTokens,
         valid_after: Option<i64>,
     ) -> Result<(), Failure> {
         let Some(keep) = &end.keep else {
             for sql in [&self.sql.tokens_end, &self.sql.refresh_end, &self.sql.sessions_end] {
-                E::execute(transaction, sql.clone(), self.arguments(vec![self.id(id)])?).await?;
+                transaction.execute(sql.clone(), self.arguments(vec![self.id(id)])?).await?;
             }
             return Ok(());
         };
         let kept = keep.session.id.as_str();
         let stored = keep.stored_token.as_ref().map_or("", |token| token.expose());
         let arguments = self.arguments(vec![self.id(id), text(stored), text(kept)])?;
-        E::execute(transaction, self.sql.tokens_end_but.clone(), arguments).await?;
+        transaction.execute(self.sql.tokens_end_but.clone(), arguments).await?;
         for sql in [&self.sql.refresh_end_but, &self.sql.sessions_end_but] {
-            E::execute(transaction, sql.clone(), self.arguments(vec![self.id(id), text(kept)])?).await?;
+            transaction.execute(sql.clone(), self.arguments(vec![self.id(id), text(kept)])?).await?;
         }
         let arguments = self.arguments(self.session_values(id, &keep.session))?;
-        E::execute(transaction, self.sql.session_insert_missing.clone(), arguments).await?;
+        transaction.execute(self.sql.session_insert_missing.clone(), arguments).await?;
         let renewed_at = (Kind::Integer, valid_after.map_or(Value::Null, Value::Integer));
         let arguments = self.arguments(vec![renewed_at, integer(keep.session.valid_until), text(kept)])?;
-        E::execute(transaction, self.sql.session_renew.clone(), arguments).await?;
+        transaction.execute(self.sql.session_renew.clone(), arguments).await?;
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! The store: one pool, and statements built once.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{future::Future, sync::Arc};
 
 use axum_users_core::{
     AccessTokenDatabase, Condition, DatabaseError, EmailKey, Kind, NewRefreshToken, NewSession, NewToken, NewUser,
@@ -8,7 +8,6 @@ use axum_users_core::{
     UserChange, UserDatabase, UserProfile, Value, WithSession,
     outbox::{Claimed, Message, Settled},
 };
-use sqlx::Pool;
 use time::OffsetDateTime;
 
 use crate::{
@@ -16,6 +15,7 @@ use crate::{
     engine::Engine,
     error::classify,
     names::Names,
+    pool::Pool,
     schema::{self, SchemaError},
     statements::Statements,
 };
@@ -75,12 +75,19 @@ macro_rules! on_engine {
     };
 }
 
-/// A write goes on when its caller is gone: a client that hangs up leaves no half of it behind.
+/// A read ends when its time is over.
+macro_rules! within_limit {
+    ($self:expr, $store:ident => $call:expr) => {
+        on_engine!($self, $store => $store.pool.within($call).await)
+    };
+}
+
+/// So does a write. It goes on when its caller is gone: a client that hangs up leaves no half of it behind.
 macro_rules! finished {
     ($self:expr, $store:ident => $call:expr) => {
         on_engine!($self, store => {
             let $store = Arc::clone(store);
-            uninterrupted(async move { $call.await }).await
+            uninterrupted(async move { $store.pool.within($call).await }).await
         })
     };
 }
@@ -113,16 +120,16 @@ impl<P: UserProfile> SqlStore<P> {
 
 impl<P: UserProfile> UserDatabase<P> for SqlStore<P> {
     async fn get(&self, id: &P::Id) -> Result<Option<User<P>>, DatabaseError> {
-        on_engine!(self, store => store.get(id).await)
+        within_limit!(self, store => store.get(id))
     }
     async fn get_for_token(&self, id: &P::Id, session: &SessionId) -> Result<Option<WithSession<P>>, DatabaseError> {
-        on_engine!(self, store => store.get_for_token(id, session).await)
+        within_limit!(self, store => store.get_for_token(id, session))
     }
     async fn get_by_email(&self, email: &EmailKey) -> Result<Option<User<P>>, DatabaseError> {
-        on_engine!(self, store => store.get_by_email(email).await)
+        within_limit!(self, store => store.get_by_email(email))
     }
     async fn list(&self, after: Option<&P::Id>, limit: u32) -> Result<Vec<User<P>>, DatabaseError> {
-        on_engine!(self, store => store.list(after, limit).await)
+        within_limit!(self, store => store.list(after, limit))
     }
     async fn create(&self, user: NewUser<P>) -> Result<User<P>, DatabaseError> {
         finished!(self, store => store.create(user))
@@ -148,7 +155,7 @@ impl<P: UserProfile> UserDatabase<P> for SqlStore<P> {
         finished!(self, store => store.end_session(&id, session))
     }
     async fn sessions(&self, id: &P::Id) -> Result<Vec<StoredSession>, DatabaseError> {
-        on_engine!(self, store => store.sessions(id).await)
+        within_limit!(self, store => store.sessions(id))
     }
     async fn delete_expired_sessions(&self, now: i64, limit: u32) -> Result<u64, DatabaseError> {
         finished!(self, store => store.delete_expired_sessions(now, limit))
@@ -167,13 +174,13 @@ impl<P: UserProfile> UserDatabase<P> for SqlStore<P> {
         finished!(self, store => store.settle(&claimed, settled))
     }
     async fn ping(&self) -> Result<(), DatabaseError> {
-        on_engine!(self, store => store.ping().await)
+        within_limit!(self, store => store.ping())
     }
 }
 
 impl<P: UserProfile> AccessTokenDatabase<P> for SqlStore<P> {
     async fn get(&self, token: &str, session: &SessionId) -> Result<Option<StoredToken<P>>, DatabaseError> {
-        on_engine!(self, store => store.token(token, session).await)
+        within_limit!(self, store => store.token(token, session))
     }
     async fn create(&self, token: NewToken<P>) -> Result<bool, DatabaseError> {
         finished!(self, store => store.create_token(token))
@@ -212,16 +219,25 @@ pub(crate) struct Store<P: UserProfile, E: Engine> {
 
 impl<P: UserProfile, E: Engine> Store<P, E> {
     /// Over a pool whose schema is brought up to date first, if `migrate` says so, and then checked.
-    pub(crate) async fn open(pool: Pool<E>, names: Names, migrate: bool, adopt: bool) -> Result<Self, SchemaError> {
+    pub(crate) async fn open(
+        schema: &sqlx::Pool<E>,
+        pool: Pool<E>,
+        names: Names,
+        migrate: bool,
+        adopt: bool,
+    ) -> Result<Self, SchemaError> {
         if migrate {
-            schema::migrate::<P, E>(&pool, &names, adopt).await?;
+            schema::migrate::<P, E>(schema, &names, adopt).await?;
         } else {
-            schema::check::<P, E>(&pool, &names).await?;
+            schema::check::<P, E>(schema, &names).await?;
         }
-        let mut connection = pool.acquire().await.map_err(SchemaError::Sql)?;
+        let mut connection = schema.acquire().await.map_err(SchemaError::Sql)?;
         let users = E::columns_of(&mut connection, &names.user_table).await.map_err(SchemaError::Sql)?;
         let tokens = E::columns_of(&mut connection, &names.access_token_table).await.map_err(SchemaError::Sql)?;
         drop(connection);
+        if E::OVER_NETWORK {
+            schema.close().await;
+        }
         let sql = Statements::new::<P, E>(&names, &users, &tokens);
         Ok(Self { pool, names, sql, profile: std::marker::PhantomData })
     }
@@ -243,12 +259,13 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
         sql: &Arc<str>,
         values: Vec<(Kind, Value)>,
     ) -> Result<Option<E::Row>, DatabaseError> {
-        E::fetch_one(&self.pool, Arc::clone(sql), self.arguments(values)?).await.map_err(|error| self.classify(error))
+        let arguments = self.arguments(values)?;
+        self.try_fetch_one(Arc::clone(sql), arguments).await.map_err(|error| self.classify(error))
     }
 
     pub(crate) async fn fetch(&self, sql: &Arc<str>, values: Vec<(Kind, Value)>) -> Result<Vec<E::Row>, DatabaseError> {
-        let mut connection = self.pool.acquire().await.map_err(|error| self.classify(error))?;
-        let rows = E::fetch(&mut connection, Arc::clone(sql), self.arguments(values)?).await;
+        let mut connection = self.pool.reader().await.map_err(|error| self.classify(error))?;
+        let rows = connection.fetch(Arc::clone(sql), self.arguments(values)?).await;
         rows.map_err(|error| self.classify(error))
     }
 
@@ -258,8 +275,8 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
     }
 
     async fn try_execute(&self, sql: &Arc<str>, values: Vec<(Kind, Value)>) -> Result<u64, Failure> {
-        let mut connection = self.pool.acquire().await?;
-        Ok(E::execute(&mut connection, Arc::clone(sql), self.arguments(values)?).await?.rows)
+        let mut connection = self.pool.writer().await?;
+        Ok(connection.execute(Arc::clone(sql), self.arguments(values)?).await?.rows)
     }
 
     pub(crate) fn failure(&self, failure: Failure) -> DatabaseError {
@@ -270,10 +287,12 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
     }
 
     async fn ping(&self) -> Result<(), DatabaseError> {
-        E::fetch_one(&self.pool, "SELECT 1".into(), E::Arguments::default())
-            .await
-            .map(drop)
-            .map_err(|error| self.classify(error))
+        let answer = self.try_fetch_one("SELECT 1".into(), E::Arguments::default()).await;
+        answer.map(drop).map_err(|error| self.classify(error))
+    }
+
+    async fn try_fetch_one(&self, sql: Arc<str>, arguments: E::Arguments) -> Result<Option<E::Row>, sqlx::Error> {
+        self.pool.reader().await?.fetch_one(sql, arguments).await
     }
 }
 
@@ -322,6 +341,3 @@ pub(crate) fn text(text: &str) -> (Kind, Value) {
 pub(crate) fn integer(number: i64) -> (Kind, Value) {
     (Kind::Integer, Value::Integer(number))
 }
-
-/// How long a caller waits for a connection before it is told to come back.
-pub(crate) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);

@@ -4,12 +4,12 @@ use axum_users_core::{
     ColumnValue, Condition, DatabaseError, Email, EmailKey, Kind, NewUser, Outcome, PasswordHash, Row, SessionId, User,
     UserChange, UserId, UserProfile, Value, ValueError, WithSession,
 };
-use sqlx::Transaction;
 
 use crate::{
     engine::Engine,
     names::{OURS, at, counts},
     outbox::message_values,
+    pool::Connection,
     sessions::state,
     store::{Failure, Store, integer, retried, text},
 };
@@ -65,15 +65,15 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
         ]);
         values.extend(P::columns().iter().map(|column| column.kind).zip(user.profile.encode()));
         let arguments = self.arguments(values)?;
-        let mut connection = self.pool.acquire().await.map_err(|error| self.classify(error))?;
+        let mut connection = self.pool.writer().await.map_err(|error| self.classify(error))?;
         let id = if counts::<P>() && E::RETURNING {
-            let rows = E::fetch(&mut connection, self.sql.insert.clone(), arguments).await;
+            let rows = connection.fetch(self.sql.insert.clone(), arguments).await;
             let rows = rows.map_err(|error| self.classify(error))?;
             let row = rows.first().ok_or_else(|| DatabaseError::Driver("no id came back".into()))?;
             user.tokens_valid_after = read::<Option<i64>, E>(row, 1)?;
             read::<P::Id, E>(row, 0)?
         } else {
-            let done = E::execute(&mut connection, self.sql.insert.clone(), arguments).await;
+            let done = connection.execute(self.sql.insert.clone(), arguments).await;
             let done = done.map_err(|error| self.classify(error))?;
             match &user.id {
                 Some(id) if !counts::<P>() => id.clone(),
@@ -93,7 +93,7 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
     }
 
     async fn try_update(&self, id: &P::Id, change: &UserChange<P>) -> Result<Outcome<User<P>>, Failure> {
-        let mut transaction = E::begin(&self.pool).await?;
+        let mut transaction = self.pool.begin().await?;
         if let Err(ended) = self.lock_and_check(&mut transaction, id, &change.only_if).await? {
             return Ok(ended.into_outcome());
         }
@@ -108,9 +108,9 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
         if !values.is_empty() {
             let statement = self.sql.update::<E>(&indexes, now.map(|_| at::TOKENS_VALID_AFTER));
             values.push(self.id(id));
-            E::execute(&mut transaction, statement.into(), self.arguments(values)?).await?;
+            transaction.execute(statement.into(), self.arguments(values)?).await?;
         }
-        let rows = E::fetch(&mut transaction, self.sql.get.clone(), self.arguments(vec![self.id(id)])?).await?;
+        let rows = transaction.fetch(self.sql.get.clone(), self.arguments(vec![self.id(id)])?).await?;
         let Some(row) = rows.first() else { return Ok(Outcome::Missing) };
         let user = self.user(row)?;
         if let Some(end) = &change.end_tokens {
@@ -118,25 +118,25 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
         }
         for (message, now) in &change.messages {
             let arguments = self.arguments(message_values(message, *now))?;
-            E::execute(&mut transaction, self.sql.message_insert.clone(), arguments).await?;
+            transaction.execute(self.sql.message_insert.clone(), arguments).await?;
         }
         transaction.commit().await?;
         Ok(Outcome::Done(user))
     }
 
     async fn try_delete(&self, id: &P::Id, only_if: &[Condition]) -> Result<Outcome<()>, Failure> {
-        let mut transaction = E::begin(&self.pool).await?;
+        let mut transaction = self.pool.begin().await?;
         let user = match self.lock_and_check(&mut transaction, id, only_if).await? {
             Ok(user) => user,
             Err(ended) => return Ok(ended.into_outcome()),
         };
         if let Some(valid_after) = user.tokens_valid_after.filter(|_| counts::<P>() && E::REUSES_IDS) {
             let arguments = self.arguments(vec![integer(valid_after)])?;
-            E::execute(&mut transaction, self.sql.remember_valid_after.clone(), arguments).await?;
+            transaction.execute(self.sql.remember_valid_after.clone(), arguments).await?;
         }
         // The tables' own cascades do the same, where the application declared them.
         for sql in [&self.sql.tokens_end, &self.sql.refresh_end, &self.sql.sessions_end, &self.sql.delete] {
-            E::execute(&mut transaction, sql.clone(), self.arguments(vec![self.id(id)])?).await?;
+            transaction.execute(sql.clone(), self.arguments(vec![self.id(id)])?).await?;
         }
         transaction.commit().await?;
         Ok(Outcome::Done(()))
@@ -145,12 +145,12 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
     /// Locks the user's row and sees whether the conditions hold: the user, or how the write ends instead.
     pub(crate) async fn lock_and_check(
         &self,
-        transaction: &mut Transaction<'static, E>,
+        transaction: &mut Connection<E>,
         id: &P::Id,
         only_if: &[Condition],
     ) -> Result<Result<User<P>, Ended>, Failure> {
         let arguments = self.arguments(vec![self.id(id)])?;
-        let rows = E::fetch(transaction, self.sql.get_for_update.clone(), arguments).await?;
+        let rows = transaction.fetch(self.sql.get_for_update.clone(), arguments).await?;
         let Some(row) = rows.first() else { return Ok(Err(Ended::Missing)) };
         let user = self.user(row)?;
         for condition in only_if {
@@ -160,7 +160,7 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
                 Condition::TokensValidAfterIs(limit) => user.tokens_valid_after == *limit,
                 Condition::SessionNotEnded(session) => {
                     let arguments = self.arguments(vec![text(session.as_str())])?;
-                    let rows = E::fetch(transaction, self.sql.session_lock.clone(), arguments).await?;
+                    let rows = transaction.fetch(self.sql.session_lock.clone(), arguments).await?;
                     let state = rows.first().map(|row| state::<E>(row, 0)).transpose()?.flatten();
                     !state.is_some_and(|state| state.ended)
                 }
@@ -168,9 +168,9 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
                 Condition::AnotherSuperuserRemains if !(user.is_superuser && user.is_active) => true,
                 Condition::AnotherSuperuserRemains => {
                     // One at a time, or two superusers could each count on the other.
-                    E::fetch(transaction, self.sql.lock_superusers.clone(), self.arguments(vec![])?).await?;
+                    transaction.fetch(self.sql.lock_superusers.clone(), self.arguments(vec![])?).await?;
                     let arguments = self.arguments(vec![self.id(id)])?;
-                    !E::fetch(transaction, self.sql.another_superuser.clone(), arguments).await?.is_empty()
+                    !transaction.fetch(self.sql.another_superuser.clone(), arguments).await?.is_empty()
                 }
                 _ => false,
             };

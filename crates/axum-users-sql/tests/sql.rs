@@ -1,11 +1,13 @@
 //! The SQL adapter on its three engines. PostgreSQL and MariaDB are named by environment variables, which
 //! `cargo xtask test` and `cargo xtask services` set.
-#![expect(clippy::unwrap_used, reason = "a failing step fails the test")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a failing step fails the test")]
 
 #[path = "sql/adoption.rs"]
 mod adoption;
 #[path = "sql/databases.rs"]
 mod databases;
+#[path = "sql/limits.rs"]
+mod limits;
 #[path = "sql/reset.rs"]
 mod reset;
 #[path = "sql/schema.rs"]

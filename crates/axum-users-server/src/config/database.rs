@@ -1,5 +1,7 @@
 //! `[database]`.
 
+use std::time::Duration;
+
 use axum_users::Secret;
 use url::{Host, Url};
 
@@ -16,6 +18,8 @@ pub(crate) struct DatabaseSettings {
     /// Without it.
     pub(crate) shown: String,
     pub(crate) max_connections: u32,
+    /// `None`: that of the store.
+    pub(crate) time_limit: Option<Duration>,
     pub(crate) user_id: IdKind,
     pub(crate) user_table: String,
     pub(crate) access_token_table: String,
@@ -38,6 +42,9 @@ words! {
     }
 }
 
+/// A call that takes longer is not one of ours.
+const MAX_TIME_LIMIT: Duration = Duration::from_secs(3600);
+
 /// The columns of a user that can have another name in an adopted table.
 pub(super) const COLUMNS: [&str; 7] =
     ["id", "email", "hashed_password", "is_active", "is_superuser", "is_verified", "tokens_valid_after"];
@@ -51,6 +58,7 @@ impl DatabaseSettings {
             shown: without_password(&url),
             url: Secret::from(url),
             max_connections: keys.get("database.max_connections", 10),
+            time_limit: keys.optional::<u64>("database.time_limit_seconds").map(Duration::from_secs),
             user_id: keys.get("database.user_id", IdKind::Uuid),
             user_table: keys.get("database.user_table", "user".to_owned()),
             access_token_table: keys.get("database.access_token_table", "accesstoken".to_owned()),
@@ -64,6 +72,9 @@ impl DatabaseSettings {
         };
         if settings.max_connections == 0 {
             keys.wrong("database.max_connections", "one connection at least");
+        }
+        if settings.time_limit.is_some_and(|limit| limit.is_zero() || limit > MAX_TIME_LIMIT) {
+            keys.wrong("database.time_limit_seconds", "between 1 and 3600 seconds");
         }
         if settings.user_id == IdKind::ObjectId {
             keys.wrong("database.user_id", "object_id is of MongoDB, which comes in a later release");

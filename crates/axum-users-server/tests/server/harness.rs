@@ -87,6 +87,16 @@ impl Folder {
         command.envs(variables.iter().copied());
         Server::start(command)
     }
+
+    /// A server on a free port, started by this script of a shell, which has the command as `"$0" "$@"`.
+    pub(crate) fn serve_by_shell(&self, script: &str) -> Server {
+        let server = self.command(&["serve"]);
+        let variables = server.get_envs().filter_map(|(name, value)| Some((name, value?)));
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", script]).arg(server.get_program()).args(server.get_args());
+        shell.current_dir(&self.0).env_clear().envs(variables);
+        Server::start(shell)
+    }
 }
 
 impl Drop for Folder {

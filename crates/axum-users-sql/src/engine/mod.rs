@@ -7,10 +7,10 @@ mod postgres;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use axum_users_core::{Kind, Value, ValueError};
-use sqlx::{Database, Pool, Transaction};
+use sqlx::Database;
 
 /// A database that sqlx drives.
 pub(crate) trait Engine: Database {
@@ -37,6 +37,10 @@ pub(crate) trait Engine: Database {
     const SIDE_TABLES_REFER: bool = true;
     /// Whether a table that somebody else made may give the number of a deleted user out again.
     const REUSES_IDS: bool = false;
+    /// Whether a connection can fall silent: one that did is thrown away.
+    const OVER_NETWORK: bool = true;
+    /// Whether a writer locks the whole database.
+    const ONE_WRITER: bool = false;
 
     /// An identifier in quotes.
     fn quote(name: &str) -> String;
@@ -94,16 +98,23 @@ pub(crate) trait Engine: Database {
         sql: Arc<str>,
         arguments: Self::Arguments,
     ) -> impl Future<Output = Result<Vec<Self::Row>, sqlx::Error>> + Send;
-    /// Runs a query of at most one row on any connection of the pool.
+    /// Runs a query of at most one row.
     fn fetch_one(
-        pool: &Pool<Self>,
+        connection: &mut Self::Connection,
         sql: Arc<str>,
         arguments: Self::Arguments,
     ) -> impl Future<Output = Result<Option<Self::Row>, sqlx::Error>> + Send;
-    /// Begins a transaction that writes.
-    fn begin(pool: &Pool<Self>) -> impl Future<Output = Result<Transaction<'static, Self>, sqlx::Error>> + Send {
-        pool.begin_with(Self::BEGIN)
-    }
+    /// Runs a command of transactions, which cannot be prepared everywhere.
+    fn command(
+        connection: &mut Self::Connection,
+        sql: &'static str,
+    ) -> impl Future<Output = Result<(), sqlx::Error>> + Send;
+    /// Tells the server to end statements of this connection that take longer, and transactions that nobody goes on with:
+    /// it does not always notice that a client is gone.
+    fn limit_statements(
+        connection: &mut Self::Connection,
+        limit: Duration,
+    ) -> impl Future<Output = Result<(), sqlx::Error>> + Send;
 
     /// Lets one node at a time work on the schema, until the transaction ends or the connection closes.
     fn lock_schema(connection: &mut Self::Connection) -> impl Future<Output = Result<(), sqlx::Error>> + Send;
@@ -175,7 +186,7 @@ impl Casts {
     }
 }
 
-/// The three runners are the same text for every engine, but not the same types.
+/// The runners are the same text for every engine, but not the same types.
 macro_rules! runners {
     () => {
         async fn execute(
@@ -194,11 +205,14 @@ macro_rules! runners {
             sqlx::query_with::<Self, _>(sqlx::AssertSqlSafe(sql), arguments).fetch_all(connection).await
         }
         async fn fetch_one(
-            pool: &sqlx::Pool<Self>,
+            connection: &mut Self::Connection,
             sql: std::sync::Arc<str>,
             arguments: Self::Arguments,
         ) -> Result<Option<Self::Row>, sqlx::Error> {
-            sqlx::query_with::<Self, _>(sqlx::AssertSqlSafe(sql), arguments).fetch_optional(pool).await
+            sqlx::query_with::<Self, _>(sqlx::AssertSqlSafe(sql), arguments).fetch_optional(connection).await
+        }
+        async fn command(connection: &mut Self::Connection, sql: &'static str) -> Result<(), sqlx::Error> {
+            sqlx::Executor::execute(connection, sql).await.map(drop)
         }
     };
 }

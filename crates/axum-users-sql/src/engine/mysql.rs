@@ -1,5 +1,7 @@
 //! MySQL and MariaDB.
 
+use std::time::Duration;
+
 use axum_users_core::{Kind, Value, ValueError};
 use sqlx::{Arguments as _, MySql, Row as _, mysql::MySqlQueryResult};
 use time::{Date, OffsetDateTime};
@@ -142,6 +144,21 @@ impl Engine for MySql {
 
     runners!();
 
+    async fn limit_statements(connection: &mut Self::Connection, limit: Duration) -> Result<(), sqlx::Error> {
+        let seconds = limit.as_millis().div_ceil(1000).clamp(1, 86_400);
+        let seconds = i64::try_from(seconds).unwrap_or(86_400);
+        sqlx::query("SET @axum_users_limit = ?").bind(seconds).execute(&mut *connection).await?;
+        // The comments are read by MariaDB alone, and by MySQL alone, which can limit a SELECT only.
+        sqlx::query(
+            "SET SESSION innodb_lock_wait_timeout = @axum_users_limit, lock_wait_timeout = @axum_users_limit \
+             /*M!100300 , max_statement_time = @axum_users_limit, idle_transaction_timeout = @axum_users_limit */ \
+             /*!80000 , max_execution_time = @axum_users_limit * 1000 */",
+        )
+        .execute(connection)
+        .await
+        .map(drop)
+    }
+
     async fn lock_schema(connection: &mut Self::Connection) -> Result<(), sqlx::Error> {
         // Every DDL statement commits, so the lock is the session's; it holds for one database.
         let got: Option<i64> =
@@ -218,7 +235,8 @@ impl Engine for MySql {
             | 1836
             | 1927
             | 1969
-            | 3024 => Meaning::Unavailable,
+            | 3024
+            | 4031 => Meaning::Unavailable,
             // out of range, too long, wrong for the column or its character set, invalid JSON
             1264 | 1292 | 1366 | 1406 | 3140 | 4025 => Meaning::OutOfRange,
             _ => Meaning::Other,

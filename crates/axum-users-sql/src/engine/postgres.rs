@@ -1,5 +1,7 @@
 //! PostgreSQL.
 
+use std::time::Duration;
+
 use axum_users_core::{Kind, Value, ValueError};
 use sqlx::{Arguments as _, Postgres, Row as _, postgres::PgQueryResult, types::Json};
 use time::{Date, OffsetDateTime};
@@ -131,6 +133,16 @@ impl Engine for Postgres {
 
     runners!();
 
+    async fn limit_statements(connection: &mut Self::Connection, limit: Duration) -> Result<(), sqlx::Error> {
+        sqlx::query(
+            "SELECT set_config('statement_timeout', $1, false), set_config('idle_in_transaction_session_timeout', $1, false)",
+        )
+        .bind(limit.as_millis().clamp(1, 86_400_000).to_string())
+        .execute(connection)
+        .await
+        .map(drop)
+    }
+
     async fn lock_schema(connection: &mut Self::Connection) -> Result<(), sqlx::Error> {
         sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(SCHEMA_LOCK).execute(connection).await?;
         Ok(())
@@ -173,8 +185,9 @@ impl Engine for Postgres {
         match &*code {
             // serialization_failure, deadlock_detected
             "40001" | "40P01" => Meaning::Retry,
-            // read_only_sql_transaction: a replica; query_canceled: a time limit; lock_not_available
-            "25006" | "57014" | "55P03" => Meaning::Unavailable,
+            // read_only_sql_transaction: a replica; query_canceled, idle_in_transaction_session_timeout: time limits;
+            // lock_not_available
+            "25006" | "57014" | "25P03" | "55P03" => Meaning::Unavailable,
             // connection exceptions, insufficient resources, operator intervention
             _ if code.starts_with("08") || code.starts_with("53") || code.starts_with("57") => Meaning::Unavailable,
             // data exceptions; program_limit_exceeded: too large for an index

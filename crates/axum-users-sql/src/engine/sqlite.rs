@@ -1,5 +1,7 @@
 //! SQLite.
 
+use std::time::Duration;
+
 use axum_users_core::{Kind, Value, ValueError};
 use sqlx::{Arguments as _, Row as _, Sqlite, sqlite::SqliteQueryResult};
 use time::{
@@ -31,6 +33,8 @@ impl Engine for Sqlite {
     const COUNTED_ID: &'static str = "INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL";
     const CREATED_AT: &'static str = "TIMESTAMP";
     const REUSES_IDS: bool = true;
+    const OVER_NETWORK: bool = false;
+    const ONE_WRITER: bool = true;
 
     fn quote(name: &str) -> String {
         format!("\"{}\"", name.replace('"', "\"\""))
@@ -108,6 +112,10 @@ impl Engine for Sqlite {
 
     runners!();
 
+    async fn limit_statements(_connection: &mut Self::Connection, _limit: Duration) -> Result<(), sqlx::Error> {
+        Ok(()) // the busy timeout is an option of the connection
+    }
+
     async fn lock_schema(_connection: &mut Self::Connection) -> Result<(), sqlx::Error> {
         Ok(()) // BEGIN IMMEDIATE is the lock
     }
@@ -151,8 +159,8 @@ impl Engine for Sqlite {
     fn meaning(error: &dyn sqlx::error::DatabaseError) -> Meaning {
         // Extended codes hold the primary one in their low byte.
         match error.code().unwrap_or_default().parse::<u32>().map(|code| code & 0xff) {
-            // BUSY, LOCKED, IOERR, FULL, CANTOPEN
-            Ok(5 | 6 | 10 | 13 | 14) => Meaning::Unavailable,
+            // BUSY, LOCKED, READONLY, IOERR, FULL, CANTOPEN
+            Ok(5 | 6 | 8 | 10 | 13 | 14) => Meaning::Unavailable,
             // TOOBIG
             Ok(18) => Meaning::OutOfRange,
             _ => Meaning::Other,
