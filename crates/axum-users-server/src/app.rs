@@ -5,8 +5,8 @@ use std::{fs, path::Path, time::Duration};
 use axum::Router;
 use axum_users::{
     AccessTokenDatabase, AuthBackend, BearerTransport, BreachedPasswordsRange, CookieTransport, DatabaseStrategy,
-    DefaultHasher, JwtStrategy, PasswordPool, SameSite, Secret, SqlStore, SqlStoreBuilder, UserDatabase, UserId,
-    UserManager, UserProfile, Users,
+    DefaultHasher, JwtStrategy, PasswordPool, RefreshTokenDatabase, RefreshTokens, SameSite, Secret, SqlStore,
+    SqlStoreBuilder, Strategy, UserDatabase, UserId, UserManager, UserProfile, Users,
     jwt::{JwtKey, JwtKeys},
     memory::MemoryStore,
     openapi::OpenApi,
@@ -95,7 +95,10 @@ fn users<Id: UserId, D>(
     breached: Option<(Breached, OnFailure)>,
 ) -> Result<Users<ServerProfile<Id>>, Failure>
 where
-    D: UserDatabase<ServerProfile<Id>> + AccessTokenDatabase<ServerProfile<Id>> + Clone,
+    D: UserDatabase<ServerProfile<Id>>
+        + AccessTokenDatabase<ServerProfile<Id>>
+        + RefreshTokenDatabase<ServerProfile<Id>>
+        + Clone,
 {
     let settings = &config.server;
     // A proxy may have changed Host; people know the server by this name.
@@ -163,25 +166,34 @@ const USUAL_BCRYPT_COST: u32 = 12;
 fn backend<P: UserProfile>(
     config: &Config,
     settings: &BackendSettings,
-    store: impl AccessTokenDatabase<P>,
+    store: impl AccessTokenDatabase<P> + RefreshTokenDatabase<P> + Clone,
     jwt: &Secret,
 ) -> Result<AuthBackend<P>, Failure> {
-    let name = settings.name.as_str();
-    let bearer = || BearerTransport::new(format!("auth/{name}/login"));
-    Ok(match (&settings.transport, &settings.strategy) {
-        (TransportSettings::Bearer, StrategySettings::Database { lifetime }) => {
-            AuthBackend::new(name, bearer(), database_strategy(config, store, *lifetime))
+    let idle = settings.idle_lifetime;
+    let backend = match &settings.strategy {
+        StrategySettings::Database { lifetime } => {
+            let strategy = database_strategy(config, store.clone(), *lifetime);
+            with_transport(settings, idle.into_iter().fold(strategy, DatabaseStrategy::idle_lifetime))
         }
-        (TransportSettings::Cookie(cookie), StrategySettings::Database { lifetime }) => {
-            AuthBackend::new(name, cookie_transport(cookie), database_strategy(config, store, *lifetime))
+        StrategySettings::Jwt { lifetime, audience, key } => {
+            let strategy = jwt_strategy(config, jwt, *lifetime, audience, key)?;
+            with_transport(settings, idle.into_iter().fold(strategy, JwtStrategy::idle_lifetime))
         }
-        (TransportSettings::Bearer, StrategySettings::Jwt { lifetime, audience, key }) => {
-            AuthBackend::new(name, bearer(), jwt_strategy(config, jwt, *lifetime, audience, key)?)
-        }
-        (TransportSettings::Cookie(cookie), StrategySettings::Jwt { lifetime, audience, key }) => {
-            AuthBackend::new(name, cookie_transport(cookie), jwt_strategy(config, jwt, *lifetime, audience, key)?)
-        }
+    };
+    Ok(match settings.refresh {
+        Some(lifetime) => backend.refresh(RefreshTokens::new(store, lifetime)),
+        None => backend,
     })
+}
+
+fn with_transport<P: UserProfile>(settings: &BackendSettings, strategy: impl Strategy<P>) -> AuthBackend<P> {
+    let name = settings.name.as_str();
+    match &settings.transport {
+        TransportSettings::Bearer => {
+            AuthBackend::new(name, BearerTransport::new(format!("auth/{name}/login")), strategy)
+        }
+        TransportSettings::Cookie(cookie) => AuthBackend::new(name, cookie_transport(cookie), strategy),
+    }
 }
 
 fn cookie_transport(settings: &CookieSettings) -> CookieTransport {

@@ -40,7 +40,7 @@ pub(crate) fn openapi<P: UserProfile>(config: &Config, users: &Users<P>) -> Open
     if config.registration {
         builder = builder.register_router("/auth");
     }
-    builder.users_router("/users").build().info("axum-users", env!("CARGO_PKG_VERSION"))
+    builder.users_router("/users").sessions_router("/users").build().info("axum-users", env!("CARGO_PKG_VERSION"))
 }
 
 /// What every request goes through. Health is asked for by machines that must get an answer while all is busy, so it has no
@@ -69,7 +69,8 @@ fn user_routes<P: UserProfile>(config: &Config, users: &Users<P>) -> Router {
     if config.registration {
         return users.router();
     }
-    users.backends().iter().fold(Router::new().nest("/users", users.users_router()), |router, backend| {
+    let people = users.users_router().merge(users.sessions_router());
+    users.backends().iter().fold(Router::new().nest("/users", people), |router, backend| {
         match users.auth_router(backend.name()) {
             Ok(routes) => router.nest(&format!("/auth/{}", backend.name()), routes),
             // Its name comes from the same list.
