@@ -18,5 +18,7 @@
 //! ```
 
 mod client;
+mod strategy;
 
 pub use client::{RedisClient, RedisClientBuilder, RedisConfigError};
+pub use strategy::RedisStrategy;

@@ -8,3 +8,5 @@ mod outages;
 mod servers;
 #[path = "client/shapes.rs"]
 mod shapes;
+#[path = "client/strategy.rs"]
+mod strategy;

@@ -3,7 +3,7 @@
 use http::request::Parts;
 
 use crate::{Acting, Error, Guard, Secret, Strategy, UserProfile, Users, backend::AuthBackend};
-use axum_users_core::{RequestInfo, TokenOwner};
+use axum_users_core::{DatabaseError, RequestInfo, TokenOwner};
 
 /// A token that counts, its owner, and the backend that accepted it.
 pub(crate) struct Session<P: UserProfile> {
@@ -61,21 +61,28 @@ impl<P: UserProfile> Users<P> {
         Ok(session)
     }
 
-    /// The first of these backends that accepts a token of this request.
+    /// The first of these backends that accepts a token of this request. One that cannot be asked now stops none of the others;
+    /// it is an error only when none of them accepts.
     pub(crate) async fn first_session<'a>(
         &self,
         backends: impl Iterator<Item = &'a AuthBackend<P>>,
         parts: &Parts,
     ) -> Result<Option<Session<P>>, Error> {
+        let mut unavailable = None;
         for backend in backends {
             let Some(token) = backend.transport().read_token(&parts.headers) else { continue };
-            if let Some(owner) = backend.strategy().read_token(token.expose(), self.manager()).await? {
-                let session = || owner.session(backend.name(), Some(&self.request_info(parts)));
-                self.manager().session_seen(&owner, session);
-                return Ok(Some(Session { owner, token, backend: backend.clone() }));
+            match backend.strategy().read_token(token.expose(), self.manager()).await {
+                Ok(None) => {}
+                Ok(Some(owner)) => {
+                    let session = || owner.session(backend.name(), Some(&self.request_info(parts)));
+                    self.manager().session_seen(&owner, session);
+                    return Ok(Some(Session { owner, token, backend: backend.clone() }));
+                }
+                Err(error @ Error::Database(DatabaseError::Unavailable(_))) => unavailable = Some(error),
+                Err(error) => return Err(error),
             }
         }
-        Ok(None)
+        unavailable.map_or(Ok(None), Err)
     }
 
     /// The token that the last of the enabled backends saw, whether it counts or not.

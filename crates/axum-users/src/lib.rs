@@ -79,6 +79,8 @@ pub mod transport;
 mod users;
 
 pub use axum_users_core::*;
+#[cfg(feature = "redis")]
+pub use axum_users_redis::{RedisClient, RedisClientBuilder, RedisConfigError, RedisStrategy};
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 pub use axum_users_sql::{SchemaError, SqlStore, SqlStoreBuilder};
 

@@ -14,7 +14,7 @@ use crate::{
     profile::UserProfile,
     random,
     secret::Secret,
-    session::{SessionId, TokenHash, admits, is_idle},
+    session::{SessionId, TokenHash, admits, is_idle, stored_form, stored_forms},
 };
 
 /// Tokens of 256 bits in the table `accesstoken`, stored as their SHA-256.
@@ -52,6 +52,9 @@ impl<P: UserProfile> DatabaseStrategy<P> {
     /// Tokens are then stored as they are issued: whoever reads the table can use them.
     #[must_use]
     pub fn shared_with_fastapi_users(mut self, shared: bool) -> Self {
+        if shared {
+            tracing::warn!("access tokens are stored as they are issued, so that FastAPI Users can read them");
+        }
         self.shared = shared;
         self
     }
@@ -69,19 +72,12 @@ impl<P: UserProfile> DatabaseStrategy<P> {
             None => Ok(0),
         }
     }
-
-    /// What a token may be stored as.
-    fn stored_forms(&self, token: &str) -> impl Iterator<Item = String> + use<P> {
-        let plain = (self.shared && is_token(token)).then(|| token.to_owned());
-        let hash = is_token(token).then(|| TokenHash::of(token).as_str().to_owned());
-        hash.into_iter().chain(plain)
-    }
 }
 
 impl<P: UserProfile> Strategy<P> for DatabaseStrategy<P> {
     async fn read_token(&self, token: &str, users: &UserManager<P>) -> Result<Option<TokenOwner<P>>, Error> {
         let own_session = SessionId::of(&TokenHash::of(token));
-        for stored in self.stored_forms(token) {
+        for stored in stored_forms(token, self.shared) {
             let Some(row) = self.tokens.get(&stored, &own_session).await? else { continue };
             let now = users.clock().now();
             let issued = row.created_at.unix_timestamp();
@@ -103,8 +99,7 @@ impl<P: UserProfile> Strategy<P> for DatabaseStrategy<P> {
 
     async fn write_token(&self, proof: &Authenticated<P>, _users: &UserManager<P>) -> Result<IssuedToken, Error> {
         let token = random::token();
-        let stored =
-            if self.shared { token.expose().to_owned() } else { TokenHash::of(token.expose()).as_str().to_owned() };
+        let stored = stored_form(&token, self.shared);
         let created_at = proof.issued_at();
         let expires_at = proof.expires_at(self.lifetime);
         let row = NewToken {
@@ -118,7 +113,7 @@ impl<P: UserProfile> Strategy<P> for DatabaseStrategy<P> {
     }
 
     async fn destroy_token(&self, token: &str, _owner: &TokenOwner<P>, _users: &UserManager<P>) -> Result<(), Error> {
-        for stored in self.stored_forms(token) {
+        for stored in stored_forms(token, self.shared) {
             self.tokens.delete(&stored).await?;
         }
         Ok(())
@@ -127,9 +122,4 @@ impl<P: UserProfile> Strategy<P> for DatabaseStrategy<P> {
     fn idle_lifetime(&self) -> Option<Duration> {
         self.idle_lifetime
     }
-}
-
-/// The shape of every token that we or FastAPI Users issue: 43 characters of base64url. Nothing else is looked up.
-fn is_token(token: &str) -> bool {
-    token.len() == 43 && token.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
 }
