@@ -5,7 +5,7 @@ use std::{fs, path::Path, time::Duration};
 use axum::Router;
 use axum_users::{
     AccessTokenDatabase, AuthBackend, BearerTransport, BreachedPasswordsRange, CookieTransport, DatabaseStrategy,
-    DefaultHasher, JwtStrategy, PasswordPool, RefreshTokenDatabase, RefreshTokens, SameSite, Secret, SqlStore,
+    DefaultHasher, JwtStrategy, PasswordPool, RedisStrategy, RefreshTokenDatabase, RefreshTokens, SameSite, Secret, SqlStore,
     SqlStoreBuilder, Strategy, UserDatabase, UserId, UserManager, UserProfile, Users,
     jwt::{JwtKey, JwtKeys},
     memory::MemoryStore,
@@ -179,6 +179,10 @@ fn backend<P: UserProfile>(
             let strategy = jwt_strategy(config, jwt, *lifetime, audience, key)?;
             with_transport(settings, idle.into_iter().fold(strategy, JwtStrategy::idle_lifetime))
         }
+        StrategySettings::Redis { lifetime } => {
+            let strategy = redis_strategy(config, *lifetime)?;
+            with_transport(settings, idle.into_iter().fold(strategy, RedisStrategy::idle_lifetime))
+        }
     };
     Ok(match settings.refresh {
         Some(lifetime) => backend.refresh(RefreshTokens::new(store, lifetime)),
@@ -226,6 +230,16 @@ fn database_strategy<P: UserProfile>(
         None => DatabaseStrategy::danger_without_lifetime(store),
     };
     strategy.shared_with_fastapi_users(config.database.shared_with_fastapi_users)
+}
+
+fn redis_strategy(config: &Config, lifetime: Option<Duration>) -> Result<RedisStrategy, Failure> {
+    // The configuration has it wherever a backend asks for it.
+    let redis = config.redis.as_ref().ok_or_else(|| Failure::usage("redis.url is missing"))?;
+    let strategy = match lifetime {
+        Some(lifetime) => RedisStrategy::new(redis.client.clone(), lifetime),
+        None => RedisStrategy::danger_without_lifetime(redis.client.clone()),
+    };
+    Ok(strategy.key_prefix(&redis.key_prefix).shared_with_fastapi_users(config.database.shared_with_fastapi_users))
 }
 
 fn jwt_strategy(

@@ -61,7 +61,7 @@ pub(crate) fn token_lifetime(config: &Config) -> Option<Duration> {
     }
     let lifetimes = config.auth.backends.iter().filter_map(|backend| match backend.strategy {
         StrategySettings::Database { lifetime } => Some(lifetime),
-        StrategySettings::Jwt { .. } => None,
+        StrategySettings::Jwt { .. } | StrategySettings::Redis { .. } => None,
     });
     // One that never expires makes the whole `None`.
     lifetimes.collect::<Option<Vec<_>>>()?.into_iter().max()
@@ -109,7 +109,7 @@ mod tests {
         let user = NewUser {
             id: Uuid::generate(),
             email: Email::parse("king@camelot.bt").unwrap(),
-            hashed_password: PasswordHash::from("!"),
+            hashed_password: PasswordHash::from_stored("!".to_owned()),
             is_active: true,
             is_superuser: false,
             is_verified: false,

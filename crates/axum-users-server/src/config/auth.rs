@@ -6,6 +6,7 @@ use axum_users::jwt::JwtAlgorithm;
 
 use super::{
     Profile,
+    database::DatabaseSettings,
     keys::{Keys, Setting as _, words},
     server::PublicUrl,
 };
@@ -47,6 +48,7 @@ pub(crate) struct CookieSettings {
 pub(crate) enum StrategySettings {
     Jwt { lifetime: Option<Duration>, audience: Vec<String>, key: JwtKeySettings },
     Database { lifetime: Option<Duration> },
+    Redis { lifetime: Option<Duration> },
 }
 
 /// What signs.
@@ -90,13 +92,14 @@ pub(super) fn read_backends(
     keys: &mut Keys,
     profile: Profile,
     public_url: &PublicUrl,
+    database: &DatabaseSettings,
     warnings: &mut Vec<String>,
 ) -> Vec<BackendSettings> {
     let names = keys.get("auth.backends", vec!["jwt".to_owned(), "cookie".to_owned()]);
     if names.is_empty() {
         keys.wrong("auth.backends", "one backend at least, or nobody could log in");
     }
-    let mut context = Context { keys, profile, public_url, warnings };
+    let mut context = Context { keys, profile, public_url, database, warnings };
     let mut backends: Vec<BackendSettings> = Vec::new();
     for name in &names {
         if !is_path_segment(name) {
@@ -109,6 +112,15 @@ pub(super) fn read_backends(
             let backend = context.backend(name);
             backends.extend(backend);
         }
+    }
+    let stored = backends.iter().filter(|backend| !matches!(backend.strategy, StrategySettings::Jwt { .. }));
+    let stored: Vec<&str> = stored.map(|backend| backend.name.as_str()).collect();
+    if database.shared_with_fastapi_users && !stored.is_empty() {
+        context.warnings.push(format!(
+            "database.shared_with_fastapi_users: tokens of {} are stored as they are issued, and whoever reads the store can \
+             use them",
+            stored.join(", ")
+        ));
     }
     for unused in context.keys.names_below("auth.backend.") {
         if !names.contains(&unused) {
@@ -124,6 +136,7 @@ struct Context<'a> {
     keys: &'a mut Keys,
     profile: Profile,
     public_url: &'a PublicUrl,
+    database: &'a DatabaseSettings,
     warnings: &'a mut Vec<String>,
 }
 
@@ -149,17 +162,14 @@ impl Context<'_> {
             Strategy::Database => {
                 StrategySettings::Database { lifetime: self.lifetime(&key("lifetime_seconds"), 3600) }
             }
-            Strategy::Redis => {
-                self.keys.wrong(&key("strategy"), "redis comes in a later release");
-                return None;
-            }
+            Strategy::Redis => StrategySettings::Redis { lifetime: self.lifetime(&key("lifetime_seconds"), 3600) },
         };
         let transport = match transport? {
             Transport::Bearer => TransportSettings::Bearer,
             Transport::Cookie => TransportSettings::Cookie(self.cookie(&prefix, strategy.lifetime())),
         };
         let refresh = match transport {
-            TransportSettings::Bearer => self.refresh(&prefix, strategy.lifetime()),
+            TransportSettings::Bearer => self.refresh(&prefix, &strategy),
             TransportSettings::Cookie(_) => self.no_refresh(&prefix),
         };
         let idle_lifetime = self.idle_lifetime(&key("idle_lifetime_seconds"), refresh.or(strategy.lifetime()));
@@ -192,8 +202,7 @@ impl Context<'_> {
         (seconds != 0).then(|| Duration::from_secs(seconds))
     }
 
-    /// Tokens of this lifetime, refreshed or not.
-    fn refresh(&mut self, prefix: &str, lifetime: Option<Duration>) -> Option<Duration> {
+    fn refresh(&mut self, prefix: &str, strategy: &StrategySettings) -> Option<Duration> {
         let key = format!("{prefix}.refresh_lifetime_seconds");
         if !self.keys.get(&format!("{prefix}.refresh"), false) {
             if self.keys.optional::<u64>(&key).is_some() {
@@ -201,8 +210,12 @@ impl Context<'_> {
             }
             return None;
         }
+        if matches!(strategy, StrategySettings::Redis { .. }) && self.database.shared_with_fastapi_users {
+            let what = "tokens in Redis that FastAPI Users can read cannot name the session that is refreshed";
+            self.keys.wrong(&format!("{prefix}.refresh"), what);
+        }
         let seconds = self.keys.get(&key, 14 * DAY);
-        match lifetime {
+        match strategy.lifetime() {
             _ if seconds == 0 => self.keys.wrong(&key, "a session that can be refreshed needs an end"),
             _ if seconds > MAX_LIFETIME => self.keys.wrong(&key, format!("{MAX_LIFETIME} seconds at most")),
             None => self.keys.wrong(&key, format!("with {prefix}.lifetime_seconds = 0 there is nothing to refresh")),
@@ -319,7 +332,7 @@ impl Context<'_> {
 impl StrategySettings {
     fn lifetime(&self) -> Option<Duration> {
         match self {
-            Self::Jwt { lifetime, .. } | Self::Database { lifetime } => *lifetime,
+            Self::Jwt { lifetime, .. } | Self::Database { lifetime } | Self::Redis { lifetime } => *lifetime,
         }
     }
 }

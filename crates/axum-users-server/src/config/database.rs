@@ -5,7 +5,7 @@ use url::{Host, Url};
 
 use super::{
     keys::{Keys, words},
-    server::is_local_name,
+    server::{is_local_name, is_loopback_address},
 };
 
 /// `[database]`.
@@ -156,7 +156,7 @@ fn is_local(url: &Url) -> bool {
         host.is_empty()
             || host.starts_with('/')
             || is_local_name(host)
-            || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
+            || is_loopback_address(host)
     };
     // PostgreSQL and MySQL take the host from here, too.
     let by_query = url.query_pairs().filter(|(name, _)| matches!(&**name, "host" | "hostaddr" | "socket"));
