@@ -282,6 +282,28 @@ mod tests {
     use crate::Sources;
 
     #[test]
+    fn se_08_the_ends_of_sessions_reach_every_strategy() {
+        let sources = Sources::folder("/nowhere").variable("AXUM_USERS__AUTH__BACKENDS", "jwt,database,redis");
+        let sources = ["jwt", "database", "redis"].iter().fold(sources, |sources, name| {
+            let key = |setting: &str| format!("AXUM_USERS__AUTH__BACKEND__{}__{setting}", name.to_uppercase());
+            sources
+                .variable(&key("TRANSPORT"), "bearer")
+                .variable(&key("STRATEGY"), name)
+                .variable(&key("IDLE_LIFETIME_SECONDS"), "900")
+                .variable(&key("REFRESH"), "true")
+                .variable(&key("REFRESH_LIFETIME_SECONDS"), "7200")
+        });
+        let config = Config::load(&sources).unwrap();
+        let users = users::<uuid::Uuid, _>(&config, MemoryStore::new(), &random::token(), None).unwrap();
+        assert_eq!(users.backends().len(), 3);
+        for backend in users.backends() {
+            assert_eq!(backend.strategy().idle_lifetime(), Some(Duration::from_secs(900)), "{}", backend.name());
+            let refresh = backend.refresh_tokens().unwrap();
+            assert_eq!(refresh.lifetime(), Duration::from_secs(7200), "{}", backend.name());
+        }
+    }
+
+    #[test]
     fn en_02_wrong_answers_take_as_long_as_bcrypt_where_it_may_be() {
         let levelled = |variables: &[(&str, &str)]| {
             let named = |sources: Sources, (name, value): &(&str, &str)| sources.variable(name, value);
