@@ -5,8 +5,8 @@ use std::{fs, path::Path, time::Duration};
 use axum::Router;
 use axum_users::{
     AccessTokenDatabase, AuthBackend, BearerTransport, BreachedPasswordsRange, CookieTransport, DatabaseStrategy,
-    DefaultHasher, JwtStrategy, PasswordPool, RedisStrategy, RefreshTokenDatabase, RefreshTokens, SameSite, Secret, SqlStore,
-    SqlStoreBuilder, Strategy, UserDatabase, UserId, UserManager, UserProfile, Users,
+    DefaultHasher, JwtStrategy, PasswordPool, RedisStrategy, RefreshTokenDatabase, RefreshTokens, SameSite, Secret,
+    SqlStore, SqlStoreBuilder, Strategy, UserDatabase, UserId, UserManager, UserProfile, Users,
     jwt::{JwtKey, JwtKeys},
     memory::MemoryStore,
     openapi::OpenApi,

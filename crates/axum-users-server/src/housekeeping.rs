@@ -92,8 +92,13 @@ mod tests {
         let valid_until = issued_at + 3600;
         let session = NewSession::of(SessionId::generate(), "cookie", issued_at, valid_until, None);
         let token = TokenHash::of(session.id.as_str());
-        let refresh =
-            NewRefreshToken { token: token.clone(), user_id: *user, session: session.id.clone(), issued_at, valid_until };
+        let refresh = NewRefreshToken {
+            token: token.clone(),
+            user_id: *user,
+            session: session.id.clone(),
+            issued_at,
+            valid_until,
+        };
         let stored = token.as_str().to_owned();
         let row = NewToken { token: stored.clone(), user_id: *user, created_at: at, session, continues: false };
         assert!(AccessTokenDatabase::create(store, row).await.unwrap());

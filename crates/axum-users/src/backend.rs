@@ -105,8 +105,7 @@ impl<P: UserProfile> AuthBackend<P> {
         request: Option<&RequestInfo>,
     ) -> Result<Response, Error> {
         let idle = self.strategy.idle_lifetime();
-        let (proof, successor) =
-            refresh.rotate(&self.name, token, requires_verification, idle, users, request).await?;
+        let (proof, successor) = refresh.rotate(&self.name, token, requires_verification, idle, users, request).await?;
         let issued = self.strategy.write_token(&proof, users).await.map_err(|error| match error {
             Error::SessionEnded => Error::InvalidRefreshToken,
             other => other,

@@ -233,7 +233,8 @@ impl Context<'_> {
         let lifetime_key = format!("{prefix}.refresh_lifetime_seconds");
         let lifetime = self.keys.optional::<u64>(&lifetime_key);
         if wanted || lifetime.is_some() {
-            let what = "a cookie carries no refresh token: give it a longer lifetime_seconds and an idle_lifetime_seconds";
+            let what =
+                "a cookie carries no refresh token: give it a longer lifetime_seconds and an idle_lifetime_seconds";
             self.keys.wrong(if wanted { &key } else { &lifetime_key }, what);
         }
         None

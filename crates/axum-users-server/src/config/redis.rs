@@ -108,7 +108,9 @@ mod tests {
         for host in ["localhost", "redis.localhost.", "127.0.0.1", "127.1.2.3", "[::1]", "[::ffff:127.0.0.1]"] {
             assert!(is_here(host), "{host}");
         }
-        for host in ["redis", "localhost.camelot.bt", "10.0.0.1", "[2001:db8::1]", "0.0.0.0", "", "127.0.0.1.camelot.bt"] {
+        for host in
+            ["redis", "localhost.camelot.bt", "10.0.0.1", "[2001:db8::1]", "0.0.0.0", "", "127.0.0.1.camelot.bt"]
+        {
             assert!(!is_here(host), "{host}");
         }
     }

@@ -44,9 +44,12 @@ fn se_08_strict_ends_every_unused_session() {
     for key in [JWT, COOKIE] {
         let with = |settings: &str| config(&format!("profile = \"strict\"\n[{key}]\n{settings}"));
         let idle = format!("{key}.idle_lifetime_seconds");
-        let default = |settings: &str| with(settings).succeeded().stdout.lines().find_map(|line| {
-            Some(line.strip_prefix(&format!("{idle} = "))?.split_whitespace().next()?.to_owned())
-        });
+        let default =
+            |settings: &str| {
+                with(settings).succeeded().stdout.lines().find_map(|line| {
+                    Some(line.strip_prefix(&format!("{idle} = "))?.split_whitespace().next()?.to_owned())
+                })
+            };
         assert_eq!(default("").as_deref(), Some("0"));
         assert_eq!(default("lifetime_seconds = 86400").as_deref(), Some("0"));
         assert_eq!(default("lifetime_seconds = 86401").as_deref(), Some("86400"));
@@ -95,9 +98,14 @@ fn text(value: &Value, member: &str) -> String {
 #[test]
 fn a_client_refreshes_and_logs_out() {
     let folder = Folder::new();
-    folder.write("axum-users.toml", "[auth.backend.jwt]\nrefresh = true\nlifetime_seconds = 300\nidle_lifetime_seconds = 600");
+    folder.write(
+        "axum-users.toml",
+        "[auth.backend.jwt]\nrefresh = true\nlifetime_seconds = 300\nidle_lifetime_seconds = 600",
+    );
     let printed = folder.run(&["openapi"]).succeeded().json();
-    assert!(printed["paths"]["/auth/jwt/refresh"]["post"].is_object() && printed["paths"]["/users/me/sessions"].is_object());
+    assert!(
+        printed["paths"]["/auth/jwt/refresh"]["post"].is_object() && printed["paths"]["/users/me/sessions"].is_object()
+    );
     let server = folder.serve();
     assert_eq!(server.get("/openapi.json").value(), printed);
     server.register(KING);
@@ -243,7 +251,8 @@ fn cr_07_redis_elsewhere_is_spoken_to_in_private() {
         let ran = config(&text);
         assert_eq!(ran.code, if accepted { 0 } else { 2 }, "{url}: {}", ran.stderr);
         assert!(accepted || ran.stderr.contains("redis.url: Redis is on another machine"), "{}", ran.stderr);
-        let ran = config(&format!("redis.danger_plaintext = true\n{}", text.replace("[redis]\nurl", "redis.url"))).succeeded();
+        let ran = config(&format!("redis.danger_plaintext = true\n{}", text.replace("[redis]\nurl", "redis.url")))
+            .succeeded();
         assert_eq!(warns(&ran, "redis.url sends tokens unencrypted"), !accepted, "{url}: {}", ran.stdout);
     }
     let folder = Folder::new();
@@ -271,7 +280,8 @@ fn cr_05_the_password_of_redis_is_never_shown() {
         let ran = config(&format!("{redis}\n{wrong}")).refused(&["redis."]);
         assert!(!ran.stderr.contains("canary\"") && !ran.stderr.contains(":canary"), "{}", ran.stderr);
     }
-    config(&format!("{redis}\nurl = \"{url}\"\nsentinel_user = \"me\"")).refused(&["redis.sentinel_password is missing"]);
+    config(&format!("{redis}\nurl = \"{url}\"\nsentinel_user = \"me\""))
+        .refused(&["redis.sentinel_password is missing"]);
 }
 
 #[test]
