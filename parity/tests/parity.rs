@@ -5,6 +5,8 @@
 mod application;
 #[path = "parity/compare.rs"]
 mod compare;
+#[path = "parity/database.rs"]
+mod database;
 #[path = "parity/moving.rs"]
 mod moving;
 #[path = "parity/replay.rs"]

@@ -11,9 +11,12 @@ use axum::{
 use axum_users::password::{Argon2Params, DefaultHasher, PasswordPool};
 use axum_users::{
     Active, Anyone, AuthBackend, BearerTransport, Clock, CookieTransport, CurrentUser, DatabaseStrategy, Denied, Guard,
-    InvalidPassword, JwtStrategy, PasswordContext, PresentedToken, SqlStore, User, UserHooks, UserProfile, Users,
+    InvalidPassword, JwtStrategy, PasswordContext, PresentedToken, RedisClient, RedisStrategy, SqlStore, User,
+    UserHooks, UserProfile, Users,
 };
 use serde_json::json;
+
+use crate::database::variable;
 
 pub(crate) const SECRET: &[u8] = b"SECRET-SECRET-SECRET-SECRET-SECRET-0123456789";
 const HOUR: Duration = Duration::from_secs(3600);
@@ -42,8 +45,8 @@ pub(crate) struct Settings {
 /// Router and store; what the recording does with SQL is done to the store's database.
 pub(crate) async fn application<P: UserProfile>(url: &str, clock: Clock, settings: Settings) -> Router {
     let store = SqlStore::<P>::connect(url).await.unwrap();
-    // A second table stands for the second store of tokens.
-    let other = SqlStore::<P>::builder(url).access_token_table("other_tokens").connect().await.unwrap();
+    let redis = RedisClient::new(&variable("AXUM_USERS_TEST_REDIS_URL")).unwrap();
+    let redis = RedisStrategy::new(redis, HOUR).key_prefix(format!("parity:{}:", axum_users::random::short_token()));
     let cheap = DefaultHasher::new(Argon2Params::danger_below_floor(8, 1, 1).unwrap());
     // The secret of the recording is a published sample.
     let jwt = || JwtStrategy::danger_weak_secret(SECRET, HOUR).unwrap().danger_accept_without_exp();
@@ -52,7 +55,7 @@ pub(crate) async fn application<P: UserProfile>(url: &str, clock: Clock, setting
         AuthBackend::new("jwt", bearer("jwt"), jwt()),
         AuthBackend::new("cookie", CookieTransport::new().max_age(HOUR), jwt()),
         AuthBackend::new("db", bearer("db"), DatabaseStrategy::new(store.clone(), HOUR)),
-        AuthBackend::new("redis", bearer("redis"), DatabaseStrategy::new(other, HOUR)),
+        AuthBackend::new("redis", bearer("redis"), redis),
     ];
     let mut users = Users::builder(store)
         .hooks(RecordedRule)

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use axum_users::{Clock, ColumnValue, Kind, UserProfile};
 use axum_users_parity::{Answer, Replay, Suite, recorded};
 use serde_json::Value;
-use sqlx::{Connection as _, SqliteConnection};
 use time::OffsetDateTime;
 
 use crate::{
     application::{Settings, application},
     compare::difference,
+    database::{Database, Engine},
 };
 
 /// When the exchanges were recorded: tokens of the recording still live.
@@ -45,27 +45,34 @@ const ALLOWED: &[(&str, usize, u16, &str)] = &[
 #[profile(id = i64)]
 struct Counted {}
 
-#[tokio::test(flavor = "multi_thread")]
-async fn recorded_exchanges_of_uuid_users() {
-    Run::new::<()>("main", Settings::default()).await.all::<()>().await;
+macro_rules! suites {
+    ($($engine:ident: $uuid:ident $counted:ident $verified:ident;)*) => {$(
+        #[tokio::test(flavor = "multi_thread")]
+        async fn $uuid() {
+            Run::new::<()>(Engine::$engine, "main", Settings::default()).await.all::<()>().await;
+        }
+        #[tokio::test(flavor = "multi_thread")]
+        async fn $counted() {
+            Run::new::<Counted>(Engine::$engine, "integer_ids", Settings::default()).await.all::<Counted>().await;
+        }
+        #[tokio::test(flavor = "multi_thread")]
+        async fn $verified() {
+            let settings = Settings { requires_verification: true };
+            Run::new::<()>(Engine::$engine, "requires_verification", settings).await.all::<()>().await;
+        }
+    )*};
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn recorded_exchanges_of_counted_users() {
-    Run::new::<Counted>("integer_ids", Settings::default()).await.all::<Counted>().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn recorded_exchanges_where_verification_is_required() {
-    let settings = Settings { requires_verification: true };
-    Run::new::<()>("requires_verification", settings).await.all::<()>().await;
+suites! {
+    Sqlite: sqlite_uuid_users sqlite_counted_users sqlite_where_verification_is_required;
+    Postgres: postgres_uuid_users postgres_counted_users postgres_where_verification_is_required;
+    MySql: mysql_uuid_users mysql_counted_users mysql_where_verification_is_required;
 }
 
 /// One suite on its way.
 struct Run {
     suite: Suite,
     replay: Replay,
-    database: SqliteConnection,
+    database: Database,
     /// The login of each recorded token.
     logins: BTreeMap<String, Value>,
     /// Recorded tokens that a logout has ended here, though not there.
@@ -74,16 +81,12 @@ struct Run {
 }
 
 impl Run {
-    async fn new<P: UserProfile>(name: &str, settings: Settings) -> Self {
+    async fn new<P: UserProfile>(engine: Engine, name: &str, settings: Settings) -> Self {
         let suite = recorded().into_iter().find(|suite| suite.name == name).unwrap();
-        let folder = std::env::temp_dir().join(format!("axum-users-parity-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        let file = folder.join(format!("{name}.db"));
-        let _ = std::fs::remove_file(&file);
-        let url = format!("sqlite://{}", file.display());
+        let url = engine.empty().await;
         let clock = Clock::mock(OffsetDateTime::from_unix_timestamp(RECORDED_AT).unwrap());
         let replay = Replay::new(application::<P>(&url, clock, settings).await);
-        let database = SqliteConnection::connect(&url).await.unwrap();
+        let database = engine.open(&url).await;
         Self { suite, replay, database, logins: BTreeMap::new(), ended: Vec::new(), wrong: Vec::new() }
     }
 
@@ -91,8 +94,8 @@ impl Run {
         let mut sent = 0;
         for (index, step) in self.suite.steps.clone().iter().enumerate() {
             if let Some(sql) = step.get("setup_sql").and_then(Value::as_str) {
-                let sql = self.replay.ours(sql).replace("user SET", "\"user\" SET");
-                sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut self.database).await.unwrap();
+                let sql = self.replay.ours(sql);
+                self.database.run(&sql).await;
                 continue;
             }
             let path = step["request"]["path"].as_str().unwrap();
@@ -144,8 +147,7 @@ impl Run {
     async fn take_recorded_id(&mut self, recorded: &Answer, ours: &Answer) {
         let (theirs, mine) = (recorded.json(), ours.json());
         let (Some(theirs), Some(mine)) = (theirs["id"].as_str(), mine["id"].as_str()) else { return };
-        let sql = "UPDATE \"user\" SET id = ? WHERE id = ?";
-        sqlx::query(sql).bind(theirs).bind(mine).execute(&mut self.database).await.unwrap();
+        self.database.run(&format!("UPDATE user SET id = '{theirs}' WHERE id = '{mine}'")).await;
         self.replay.forget(theirs);
     }
 }

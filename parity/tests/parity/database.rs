@@ -1,0 +1,92 @@
+//! An empty database for each run, and what the recording does to it with SQL.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use sqlx::{Connection as _, MySqlConnection, PgConnection, SqliteConnection};
+
+/// Where the replayed application keeps its users.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Engine {
+    Sqlite,
+    Postgres,
+    MySql,
+}
+
+pub(crate) enum Database {
+    Sqlite(SqliteConnection),
+    Postgres(PgConnection),
+    MySql(MySqlConnection),
+}
+
+impl Engine {
+    /// The URL of an empty database.
+    pub(crate) async fn empty(self) -> String {
+        static NUMBER: AtomicUsize = AtomicUsize::new(0);
+        let name = format!("parity{}_{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        let create = sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"));
+        match self {
+            Self::Sqlite => {
+                let folder = std::env::temp_dir().join(format!("axum-users-parity-{}", std::process::id()));
+                std::fs::create_dir_all(&folder).unwrap();
+                format!("sqlite://{}", folder.join(format!("{name}.db")).display())
+            }
+            Self::Postgres => {
+                let server = variable("AXUM_USERS_TEST_POSTGRES_URL");
+                let mut connection = PgConnection::connect(&server).await.unwrap();
+                sqlx::raw_sql(create).execute(&mut connection).await.unwrap();
+                with_database(&server, &name)
+            }
+            Self::MySql => {
+                let server = variable("AXUM_USERS_TEST_MYSQL_URL");
+                let mut connection = MySqlConnection::connect(&server).await.unwrap();
+                sqlx::raw_sql(create).execute(&mut connection).await.unwrap();
+                with_database(&server, &name)
+            }
+        }
+    }
+
+    pub(crate) async fn open(self, url: &str) -> Database {
+        match self {
+            Self::Sqlite => Database::Sqlite(SqliteConnection::connect(url).await.unwrap()),
+            Self::Postgres => Database::Postgres(PgConnection::connect(url).await.unwrap()),
+            Self::MySql => Database::MySql(MySqlConnection::connect(url).await.unwrap()),
+        }
+    }
+}
+
+impl Database {
+    /// Runs a statement of the recording, which was made with SQLite.
+    pub(crate) async fn run(&mut self, sql: &str) {
+        let quoted = |quote: char| sql.replace("UPDATE user SET", &format!("UPDATE {quote}user{quote} SET"));
+        match self {
+            Self::Sqlite(connection) => {
+                sqlx::raw_sql(sqlx::AssertSqlSafe(quoted('"'))).execute(connection).await.unwrap();
+            }
+            Self::Postgres(connection) => {
+                let flags = ["is_active", "is_verified", "is_superuser"];
+                let sql = flags.iter().fold(quoted('"'), |sql, flag| {
+                    sql.replace(&format!("{flag}=1"), &format!("{flag}=true"))
+                        .replace(&format!("{flag}=0"), &format!("{flag}=false"))
+                });
+                sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(connection).await.unwrap();
+            }
+            Self::MySql(connection) => {
+                sqlx::raw_sql(sqlx::AssertSqlSafe(quoted('`'))).execute(connection).await.unwrap();
+            }
+        }
+    }
+}
+
+/// What `cargo xtask test` and `cargo xtask services` name.
+pub(crate) fn variable(name: &str) -> String {
+    let set = std::env::var(name).map_err(|_| {
+        format!("{name} is not set: run `cargo xtask test`, or `cargo xtask services` and export what it prints")
+    });
+    set.unwrap()
+}
+
+/// The same server, another database.
+fn with_database(url: &str, name: &str) -> String {
+    let (base, _) = url.rsplit_once('/').unwrap();
+    format!("{base}/{name}")
+}
