@@ -6,6 +6,7 @@ use time::OffsetDateTime;
 
 use crate::{
     email::{Email, EmailKey},
+    outbox::{Claimed, Message, Settled},
     password::PasswordHash,
     profile::UserProfile,
     refresh::{NewRefreshToken, Rotation, Successor},
@@ -142,6 +143,40 @@ pub trait UserDatabase<P: UserProfile>: Send + Sync + 'static {
         async { Ok(0) }
     }
 
+    /// Whether it keeps messages: those of [`UserChange::messages`], in the transaction of the change, and those of
+    /// [`enqueue`](Self::enqueue). Default: no, and a queue in memory stands in.
+    fn keeps_messages(&self) -> bool {
+        false
+    }
+
+    /// Keeps a message that is due at `now` (Unix seconds).
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    fn enqueue(&self, message: Message, now: i64) -> impl Future<Output = Result<(), DatabaseError>> + Send {
+        let _ = (message, now);
+        async { Ok(()) }
+    }
+
+    /// At most `limit` messages that are due at `now` (Unix seconds), oldest first, each for this caller alone until
+    /// [`LEASE`](crate::outbox::LEASE) seconds later.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    fn claim(&self, now: i64, limit: u32) -> impl Future<Output = Result<Vec<Claimed>, DatabaseError>> + Send {
+        let _ = (now, limit);
+        async { Ok(Vec::new()) }
+    }
+
+    /// Says what became of a message, if it is still this caller's.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    fn settle(&self, claimed: &Claimed, settled: Settled) -> impl Future<Output = Result<(), DatabaseError>> + Send {
+        let _ = (claimed, settled);
+        async { Ok(()) }
+    }
+
     /// Answers when the store is reachable; what `/health/ready` asks.
     ///
     /// # Errors
@@ -261,8 +296,13 @@ pub struct UserChange<P: UserProfile> {
     pub is_verified: Option<bool>,
     /// The application's own columns.
     pub profile: P::Update,
+    /// See [`User::reset_token_hash`]; `Some(None)` clears it.
+    pub reset_token_hash: Option<Option<String>>,
     /// What must hold, or nothing is written.
     pub only_if: Vec<Condition>,
+    /// What is told after the change, and only if the change is there, with when it is due (Unix seconds); for stores that keep
+    /// messages.
+    pub messages: Vec<(Message, i64)>,
     /// Moves `tokens_valid_after`, and removes the user's sessions with their access tokens and refresh tokens, but for the one
     /// that is kept.
     pub end_tokens: Option<EndTokens>,
@@ -277,7 +317,9 @@ impl<P: UserProfile> Default for UserChange<P> {
             is_superuser: None,
             is_verified: None,
             profile: P::Update::default(),
+            reset_token_hash: None,
             only_if: Vec::new(),
+            messages: Vec::new(),
             end_tokens: None,
         }
     }
@@ -292,6 +334,8 @@ impl<P: UserProfile> UserChange<P> {
             && self.is_active.is_none()
             && self.is_superuser.is_none()
             && self.is_verified.is_none()
+            && self.reset_token_hash.is_none()
+            && self.messages.is_empty()
             && self.end_tokens.is_none()
             && P::changes(&self.profile).is_empty()
     }
@@ -307,6 +351,8 @@ pub enum Condition {
     EmailIs(Email),
     /// The user's tokens were not ended since: `tokens_valid_after` is still this one.
     TokensValidAfterIs(Option<i64>),
+    /// The user's [reset tokens](User::reset_token_hash) are still held against this.
+    ResetTokenHashIs(Option<String>),
     /// The user is no active superuser, or another one remains, whatever runs in parallel (ASVS 2.3.2).
     AnotherSuperuserRemains,
 }

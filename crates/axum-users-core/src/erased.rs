@@ -10,10 +10,13 @@ use crate::{
         UserChange, UserDatabase, WithSession,
     },
     email::EmailKey,
-    hooks::{PasswordContext, RequestInfo, UserHooks, Veto},
+    hooks::{Delivery, PasswordContext, RequestInfo, UserHooks, Veto},
+    mail::{Mail, Mailer, Undelivered},
+    outbox::{Claimed, Message, Settled},
     password::InvalidPassword,
     profile::UserProfile,
     refresh::{NewRefreshToken, Rotation, Successor},
+    secret::Secret,
     session::{NewSession, SessionId, StoredSession, TokenHash},
     user::{NewUser, User, UserCreate, UserUpdate},
 };
@@ -53,6 +56,9 @@ erase! {
         fn end_session(id: &'a P::Id, session: NewSession) -> Result<(), DatabaseError>;
         fn sessions(id: &'a P::Id) -> Result<Vec<StoredSession>, DatabaseError>;
         fn delete_expired_sessions(now: i64, limit: u32) -> Result<u64, DatabaseError>;
+        fn enqueue(message: Message, now: i64) -> Result<(), DatabaseError>;
+        fn claim(now: i64, limit: u32) -> Result<Vec<Claimed>, DatabaseError>;
+        fn settle(claimed: &'a Claimed, settled: Settled) -> Result<(), DatabaseError>;
         fn ping() -> Result<(), DatabaseError>;
     }
 }
@@ -84,7 +90,22 @@ erase! {
         fn on_after_update(user: &'a User<P>, update: &'a UserUpdate<P>, request: Option<&'a RequestInfo>) -> ();
         fn before_login(user: &'a User<P>, request: Option<&'a RequestInfo>) -> Result<(), Veto>;
         fn on_after_login(user: &'a User<P>, request: Option<&'a RequestInfo>, response: &'a mut http::response::Parts) -> ();
+        fn on_after_request_verify(user: &'a User<P>, token: &'a Secret, delivery: Delivery<'a>) -> Result<(), Undelivered>;
+        fn on_after_verify(user: &'a User<P>, request: Option<&'a RequestInfo>) -> ();
+        fn on_after_forgot_password(user: &'a User<P>, token: &'a Secret, delivery: Delivery<'a>) -> Result<(), Undelivered>;
+        fn on_after_reset_password(user: &'a User<P>, request: Option<&'a RequestInfo>) -> ();
         fn on_before_delete(user: &'a User<P>, request: Option<&'a RequestInfo>) -> Result<(), Veto>;
         fn on_after_delete(user: &'a User<P>, request: Option<&'a RequestInfo>) -> ();
+    }
+}
+
+/// [`Mailer`], erased.
+pub(crate) trait DynMailer: Send + Sync {
+    fn send<'a>(&'a self, mail: &'a Mail) -> BoxFuture<'a, Result<(), Undelivered>>;
+}
+
+impl<T: Mailer> DynMailer for T {
+    fn send<'a>(&'a self, mail: &'a Mail) -> BoxFuture<'a, Result<(), Undelivered>> {
+        Box::pin(Mailer::send(self, mail))
     }
 }

@@ -49,6 +49,18 @@ pub enum Error {
     /// The refresh token counts for nothing (any more).
     #[error("the refresh token counts for nothing")]
     InvalidRefreshToken,
+    /// The token verifies no address (any more).
+    #[error("the token verifies no address")]
+    InvalidVerifyToken,
+    /// The address is proved already.
+    #[error("the user is verified already")]
+    UserAlreadyVerified,
+    /// The token sets no password (any more).
+    #[error("the token sets no password")]
+    InvalidResetToken,
+    /// A setting is missing that this needs.
+    #[error("{0} is not configured")]
+    NotConfigured(&'static str),
     /// Nobody could manage users any more.
     #[error("the last active superuser cannot be demoted, deactivated or deleted")]
     LastSuperuser,

@@ -5,8 +5,12 @@ use std::{future::Future, net::IpAddr};
 use http::StatusCode;
 
 use crate::{
+    email::Email,
+    erased::DynMailer,
+    mail::{Mail, MailKind, Undelivered},
     password::{InvalidPassword, PasswordPolicy},
     profile::UserProfile,
+    secret::Secret,
     user::{User, UserCreate, UserUpdate},
 };
 
@@ -96,6 +100,50 @@ pub trait UserHooks<P: UserProfile>: Send + Sync + 'static {
         async {}
     }
 
+    /// A user wants to prove the address, and this token does it (`POST /verify`). The default sends the mail of the configured
+    /// [`Mailer`](crate::mail::Mailer); an application that sends its own overrides this. Runs in a worker, after the answer.
+    ///
+    /// # Errors
+    /// [`Undelivered`]: it is tried again later, with the same token.
+    fn on_after_request_verify(
+        &self,
+        user: &User<P>,
+        token: &Secret,
+        delivery: Delivery<'_>,
+    ) -> impl Future<Output = Result<(), Undelivered>> + Send {
+        async move { delivery.send(MailKind::VerifyAddress, &user.email, Some(token)).await }
+    }
+
+    /// After a user proved the address.
+    fn on_after_verify(&self, user: &User<P>, request: Option<&RequestInfo>) -> impl Future<Output = ()> + Send {
+        let _ = (user, request);
+        async {}
+    }
+
+    /// A user forgot the password, and this token sets another one (`POST /reset-password`). As
+    /// [`on_after_request_verify`](Self::on_after_request_verify).
+    ///
+    /// # Errors
+    /// [`Undelivered`]: it is tried again later, with the same token.
+    fn on_after_forgot_password(
+        &self,
+        user: &User<P>,
+        token: &Secret,
+        delivery: Delivery<'_>,
+    ) -> impl Future<Output = Result<(), Undelivered>> + Send {
+        async move { delivery.send(MailKind::ResetPassword, &user.email, Some(token)).await }
+    }
+
+    /// After a forgotten password was replaced.
+    fn on_after_reset_password(
+        &self,
+        user: &User<P>,
+        request: Option<&RequestInfo>,
+    ) -> impl Future<Output = ()> + Send {
+        let _ = (user, request);
+        async {}
+    }
+
     /// Before a user is removed.
     ///
     /// # Errors
@@ -118,6 +166,42 @@ pub trait UserHooks<P: UserProfile>: Send + Sync + 'static {
 
 /// No hooks: the defaults.
 impl<P: UserProfile> UserHooks<P> for () {}
+
+/// How a mailed token reaches its user: what is known of the request, and the configured mailer.
+#[derive(Clone, Copy)]
+pub struct Delivery<'a> {
+    pub(crate) key: &'a str,
+    pub(crate) request: &'a RequestInfo,
+    pub(crate) mailer: Option<&'a dyn DynMailer>,
+}
+
+impl Delivery<'_> {
+    /// The same for every attempt to deliver this token, and for no other: 22 characters of base64url.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        self.key
+    }
+
+    /// What is known of the request that asked for it, which ended long ago.
+    #[must_use]
+    pub fn request(&self) -> &RequestInfo {
+        self.request
+    }
+
+    /// Hands a mail to the configured mailer; without one nothing is sent, which the log says.
+    ///
+    /// # Errors
+    /// The mailer's.
+    pub async fn send(self, kind: MailKind, to: &Email, token: Option<&Secret>) -> Result<(), Undelivered> {
+        let Some(mailer) = self.mailer else {
+            tracing::warn!(?kind, "no mailer is configured: a mail was not sent");
+            return Ok(());
+        };
+        let mut mail = Mail::new(kind, to.clone(), token.cloned(), self.key);
+        mail.languages.clone_from(&self.request.languages);
+        mailer.send(&mail).await
+    }
+}
 
 /// For whom a password is meant.
 #[derive(Clone, Copy)]
@@ -145,7 +229,7 @@ impl<'a, P: UserProfile> PasswordContext<'a, P> {
 }
 
 /// What a hook may know of a request; small, and free of secrets.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RequestInfo {
     /// The client's address, as far as trusted proxies tell it.

@@ -14,9 +14,11 @@ mod hooks;
 mod id;
 pub mod json;
 pub mod jwt;
+pub mod mail;
 mod manager;
 #[cfg(feature = "memory")]
 pub mod memory;
+pub mod outbox;
 pub mod password;
 mod profile;
 pub mod random;
@@ -24,6 +26,7 @@ pub mod refresh;
 pub mod secret;
 pub mod session;
 pub mod strategy;
+mod token;
 mod user;
 mod value;
 
@@ -36,10 +39,11 @@ pub use database::{
 };
 pub use email::{Email, EmailKey, InvalidEmail};
 pub use error::Error;
-pub use hooks::{PasswordContext, RequestInfo, UserHooks, Veto};
+pub use hooks::{Delivery, PasswordContext, RequestInfo, UserHooks, Veto};
 pub use id::UserId;
 pub use json::{JsonError, JsonInput};
 pub use manager::{Acting, Authenticated, FRESH, UserManager, UserManagerBuilder};
+pub use outbox::{Message, Task};
 pub use password::{
     Argon2Params, DefaultHasher, InvalidPassword, PasswordHash, PasswordHasher, PasswordPolicy, PasswordPool,
     ValidatedPassword, Verification,
@@ -49,6 +53,7 @@ pub use refresh::{NewRefreshToken, RefreshTokens, Rotation, Successor};
 pub use secret::Secret;
 pub use session::{EndTokens, KeptSession, NewSession, SessionId, SessionState, StoredSession, TokenHash};
 pub use strategy::{AnyStrategy, DatabaseStrategy, IssuedToken, JwtStrategy, Strategy, TokenOwner};
+pub use token::TokenSettings;
 pub use user::{Fields, NewUser, User, UserCreate, UserUpdate};
 pub use value::{Column, ColumnValue, Json, Kind, OneOf, Row, Value, ValueError};
 

@@ -130,6 +130,7 @@ impl<P: UserProfile> UserDatabase<P> for MemoryStore<P> {
         new.profile = P::decode(&Columns(&columns)).map_err(|error| DatabaseError::Driver(error.into()))?;
         let key = change.email.as_ref().map(crate::email::Email::key);
         tables.check_unique(Some(id), key.as_ref(), &columns)?;
+        new.reset_token_hash = change.reset_token_hash.unwrap_or(new.reset_token_hash);
         new.email = change.email.unwrap_or(new.email);
         new.hashed_password = change.hashed_password.unwrap_or(new.hashed_password);
         new.is_active = change.is_active.unwrap_or(new.is_active);
@@ -351,6 +352,7 @@ impl<P: UserProfile> Tables<P> {
             Condition::HashIs(hash) => user.hashed_password.as_str() == hash.as_str(),
             Condition::EmailIs(email) => user.email == *email,
             Condition::TokensValidAfterIs(limit) => user.tokens_valid_after == *limit,
+            Condition::ResetTokenHashIs(hash) => user.reset_token_hash == *hash,
             Condition::AnotherSuperuserRemains => {
                 let counts = |user: &User<P>| user.is_superuser && user.is_active;
                 !counts(user) || self.users.iter().any(|other| other.id != user.id && counts(other))

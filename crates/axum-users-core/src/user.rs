@@ -24,6 +24,8 @@ pub struct User<P: UserProfile> {
     pub is_verified: bool,
     /// No token that was issued before this instant (Unix seconds) counts; `None`: no limit.
     pub tokens_valid_after: Option<i64>,
+    /// Which reset tokens count beside their signature; written and read by the manager. `None`: any.
+    pub reset_token_hash: Option<String>,
     /// The application's own columns.
     pub profile: P,
 }
@@ -64,7 +66,17 @@ impl<P: UserProfile> User<P> {
             tokens_valid_after,
             profile,
         } = new;
-        Self { id, email, hashed_password, is_active, is_superuser, is_verified, tokens_valid_after, profile }
+        Self {
+            id,
+            email,
+            hashed_password,
+            is_active,
+            is_superuser,
+            is_verified,
+            tokens_valid_after,
+            reset_token_hash: None,
+            profile,
+        }
     }
 }
 

@@ -10,12 +10,13 @@ compile_error!(
 );
 
 #[macro_use]
-mod refresh_tokens;
+mod outbox;
 mod access_tokens;
 mod builder;
 mod engine;
 mod error;
 mod names;
+mod refresh_tokens;
 mod schema;
 mod sessions;
 mod statements;

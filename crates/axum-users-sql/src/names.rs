@@ -34,6 +34,11 @@ impl Names {
         format!("axum_users_{}_refresh", self.user_table)
     }
 
+    /// Our side table of messages that are to leave.
+    pub(crate) fn outbox_table(&self) -> String {
+        format!("axum_users_{}_outbox", self.user_table)
+    }
+
     /// What version 1 had in the place of sessions.
     pub(crate) fn mark_table(&self) -> String {
         format!("axum_users_{}_mark", self.user_table)
@@ -61,13 +66,14 @@ impl Names {
 }
 
 /// The columns of a user that are ours, in the order in which they are selected.
-pub(crate) const OURS: [(&str, Kind); 6] = [
+pub(crate) const OURS: [(&str, Kind); 7] = [
     ("email", Kind::Text),
     ("hashed_password", Kind::Text),
     ("is_active", Kind::Bool),
     ("is_superuser", Kind::Bool),
     ("is_verified", Kind::Bool),
     ("tokens_valid_after", Kind::Integer),
+    ("reset_token_hash", Kind::Text),
 ];
 /// Where they stand in a row; the id comes first.
 pub(crate) mod at {
@@ -78,7 +84,8 @@ pub(crate) mod at {
     pub(crate) const IS_SUPERUSER: usize = 4;
     pub(crate) const IS_VERIFIED: usize = 5;
     pub(crate) const TOKENS_VALID_AFTER: usize = 6;
-    pub(crate) const PROFILE: usize = 7;
+    pub(crate) const RESET_TOKEN_HASH: usize = 7;
+    pub(crate) const PROFILE: usize = 8;
 }
 
 /// A column of the user table: its quoted name, its kind, and its casts.

@@ -133,6 +133,7 @@ impl Plan {
         let tokens = E::columns_of(connection, &names.access_token_table).await?;
         let has_sessions = !E::columns_of(connection, &names.session_table()).await?.is_empty();
         let has_refresh_tokens = !E::columns_of(connection, &names.refresh_token_table()).await?.is_empty();
+        let has_outbox = !E::columns_of(connection, &names.outbox_table()).await?.is_empty();
         let has_marks = !E::columns_of(connection, &names.mark_table()).await?.is_empty();
         let schema = E::columns_of(connection, &names.schema_table()).await?;
         let ours = !schema.is_empty();
@@ -178,6 +179,9 @@ impl Plan {
         }
         if !has_refresh_tokens {
             statements.extend(create_refresh_tokens::<E>(names, &id_type));
+        }
+        if !has_outbox {
+            statements.extend(create_outbox::<E>(names));
         }
         if has_marks {
             statements.extend(sessions_of_marks::<E>(names));
@@ -226,7 +230,9 @@ fn create_users<P: UserProfile, E: Engine>(names: &Names) -> Vec<String> {
     for flag in ["is_active", "is_superuser", "is_verified"] {
         lines.push(format!("{} {} NOT NULL", column(flag), E::type_of(Kind::Bool, false)));
     }
-    lines.push(format!("{} BIGINT", column("tokens_valid_after")));
+    for (name, of_type) in added_columns::<E>() {
+        lines.push(format!("{} {of_type}", column(name)));
+    }
     for own in P::columns() {
         let null = if own.nullable { "" } else { " NOT NULL" };
         lines.push(format!("{} {}{null}", E::quote(own.name), E::type_of(own.kind, own.unique)));
@@ -242,6 +248,11 @@ fn create_users<P: UserProfile, E: Engine>(names: &Names) -> Vec<String> {
     ]
 }
 
+/// Our columns that the other system does not have, with their types; null in its rows.
+fn added_columns<E: Engine>() -> [(&'static str, String); 2] {
+    [("tokens_valid_after", "BIGINT".into()), ("reset_token_hash", format!("VARCHAR(43){}", E::EXACT_TEXT))]
+}
+
 /// Our columns and the application's own that a table does not have yet.
 fn missing_columns<P: UserProfile, E: Engine>(names: &Names, actual: &[Stored]) -> Result<Vec<String>, SchemaError> {
     let has = |name: &str| actual.iter().any(|stored| stored.name.eq_ignore_ascii_case(name));
@@ -252,13 +263,13 @@ fn missing_columns<P: UserProfile, E: Engine>(names: &Names, actual: &[Stored]) 
         if has(name) {
             continue;
         }
-        if ours != "tokens_valid_after" {
+        let Some((_, of_type)) = added_columns::<E>().into_iter().find(|(added, _)| *added == ours) else {
             return Err(SchemaError::Unexpected(format!(
                 "the table `{}` has no column `{name}`, where `{ours}` of a user would stand",
                 names.user_table
             )));
-        }
-        statements.push(format!("ALTER TABLE {table} ADD COLUMN {} BIGINT", E::quote(name)));
+        };
+        statements.push(format!("ALTER TABLE {table} ADD COLUMN {} {of_type}", E::quote(name)));
     }
     for own in P::columns() {
         match actual.iter().find(|stored| stored.name.eq_ignore_ascii_case(own.name)) {
@@ -386,6 +397,21 @@ fn create_refresh_tokens<E: Engine>(names: &Names, id_type: &str) -> Vec<String>
         side_index::<E>(&table, "user_id"),
         side_index::<E>(&table, "session_id"),
         side_index::<E>(&table, "valid_until"),
+    ]
+}
+
+/// Texts of people: wide, and longer than any address.
+fn create_outbox<E: Engine>(names: &Names) -> Vec<String> {
+    let table = names.outbox_table();
+    vec![
+        format!(
+            "CREATE TABLE {} (\n    id VARCHAR(22){} NOT NULL,\n    body TEXT{} NOT NULL,\n    created_at BIGINT NOT NULL,\n    \
+             due_at BIGINT NOT NULL,\n    attempts BIGINT NOT NULL,\n    first_claimed_at BIGINT,\n    PRIMARY KEY (id)\n)",
+            E::quote(&table),
+            E::EXACT_TEXT,
+            E::WIDE_TEXT,
+        ),
+        side_index::<E>(&table, "due_at"),
     ]
 }
 

@@ -51,6 +51,11 @@ pub(crate) struct Statements {
     pub(crate) refresh_end_but: Arc<str>,
     pub(crate) refresh_delete_expired: Arc<str>,
     pub(crate) remember_valid_after: Arc<str>,
+    pub(crate) message_insert: Arc<str>,
+    pub(crate) messages_due: Arc<str>,
+    pub(crate) message_claim: Arc<str>,
+    pub(crate) message_done: Arc<str>,
+    pub(crate) message_later: Arc<str>,
 }
 
 /// What is read of a session, in the order of `sessions::state`.
@@ -65,6 +70,7 @@ impl Statements {
         let user_table = E::quote(&names.user_table);
         let session_table = E::quote(&names.session_table());
         let refresh_table = E::quote(&names.refresh_token_table());
+        let outbox = E::quote(&names.outbox_table());
         let schema_table = E::quote(&names.schema_table());
         let token_table = E::quote(&names.access_token_table);
         let p = E::placeholder;
@@ -268,6 +274,32 @@ impl Statements {
             refresh_end: of_user(&refresh_table).into(),
             refresh_end_but: format!("{} AND session_id <> {}", of_user(&refresh_table), p(2)).into(),
             refresh_delete_expired: E::delete_some(&refresh_table, "token", &format!("valid_until < {}", p(1))).into(),
+            message_insert: format!(
+                "INSERT INTO {outbox} (id, body, created_at, due_at, attempts) VALUES ({}, {}, {}, {}, 0)",
+                p(1),
+                p(2),
+                p(3),
+                p(4)
+            )
+            .into(),
+            messages_due: format!(
+                "SELECT id, body, created_at, due_at, attempts, first_claimed_at FROM {outbox} WHERE due_at <= {} \
+                 ORDER BY due_at LIMIT {}",
+                p(1),
+                p(2)
+            )
+            .into(),
+            message_claim: format!(
+                "UPDATE {outbox} SET due_at = {}, attempts = attempts + 1, first_claimed_at = coalesce(first_claimed_at, {}) \
+                 WHERE id = {} AND due_at = {}",
+                p(1),
+                p(2),
+                p(3),
+                p(4)
+            )
+            .into(),
+            message_done: format!("DELETE FROM {outbox} WHERE id = {} AND due_at = {}", p(1), p(2)).into(),
+            message_later: format!("UPDATE {outbox} SET due_at = {} WHERE id = {} AND due_at = {}", p(1), p(2), p(3)).into(),
             remember_valid_after: format!(
                 "UPDATE {schema_table} SET last_valid_after = {}",
                 E::greatest("last_valid_after", &p(1))

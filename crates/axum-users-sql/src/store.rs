@@ -6,6 +6,7 @@ use axum_users_core::{
     AccessTokenDatabase, Condition, DatabaseError, EmailKey, Kind, NewRefreshToken, NewSession, NewToken, NewUser,
     Outcome, RefreshTokenDatabase, Rotation, SessionId, StoredSession, StoredToken, Successor, TokenHash, User,
     UserChange, UserDatabase, UserProfile, Value, WithSession,
+    outbox::{Claimed, Message, Settled},
 };
 use sqlx::Pool;
 use time::OffsetDateTime;
@@ -151,6 +152,19 @@ impl<P: UserProfile> UserDatabase<P> for SqlStore<P> {
     }
     async fn delete_expired_sessions(&self, now: i64, limit: u32) -> Result<u64, DatabaseError> {
         finished!(self, store => store.delete_expired_sessions(now, limit))
+    }
+    fn keeps_messages(&self) -> bool {
+        true
+    }
+    async fn enqueue(&self, message: Message, now: i64) -> Result<(), DatabaseError> {
+        finished!(self, store => store.enqueue(message, now))
+    }
+    async fn claim(&self, now: i64, limit: u32) -> Result<Vec<Claimed>, DatabaseError> {
+        finished!(self, store => store.claim(now, limit))
+    }
+    async fn settle(&self, claimed: &Claimed, settled: Settled) -> Result<(), DatabaseError> {
+        let claimed = claimed.clone();
+        finished!(self, store => store.settle(&claimed, settled))
     }
     async fn ping(&self) -> Result<(), DatabaseError> {
         on_engine!(self, store => store.ping().await)

@@ -9,6 +9,7 @@ use sqlx::Transaction;
 use crate::{
     engine::Engine,
     names::{OURS, at, counts},
+    outbox::message_values,
     sessions::state,
     store::{Failure, Store, integer, retried, text},
 };
@@ -60,6 +61,7 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
             (Kind::Bool, Value::Bool(user.is_superuser)),
             (Kind::Bool, Value::Bool(user.is_verified)),
             (Kind::Integer, user.tokens_valid_after.to_value()),
+            (Kind::Text, Value::Null),
         ]);
         values.extend(P::columns().iter().map(|column| column.kind).zip(user.profile.encode()));
         let arguments = self.arguments(values)?;
@@ -109,6 +111,10 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
         if let Some(end) = &change.end_tokens {
             self.end_sessions_in(&mut transaction, id, end, user.tokens_valid_after).await?;
         }
+        for (message, now) in &change.messages {
+            let arguments = self.arguments(message_values(message, *now))?;
+            E::execute(&mut transaction, self.sql.message_insert.clone(), arguments).await?;
+        }
         transaction.commit().await?;
         Ok(Outcome::Done(user))
     }
@@ -147,6 +153,7 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
                 Condition::HashIs(hash) => user.hashed_password.as_str() == hash.as_str(),
                 Condition::EmailIs(email) => user.email == *email,
                 Condition::TokensValidAfterIs(limit) => user.tokens_valid_after == *limit,
+                Condition::ResetTokenHashIs(hash) => user.reset_token_hash == *hash,
                 Condition::AnotherSuperuserRemains if !(user.is_superuser && user.is_active) => true,
                 Condition::AnotherSuperuserRemains => {
                     // One at a time, or two superusers could each count on the other.
@@ -183,7 +190,9 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
             tokens_valid_after: read::<Option<i64>, E>(row, at::TOKENS_VALID_AFTER)?,
             profile,
         };
-        Ok(User::from_new(read::<P::Id, E>(row, at::ID)?, new))
+        let mut user = User::from_new(read::<P::Id, E>(row, at::ID)?, new);
+        user.reset_token_hash = read::<Option<String>, E>(row, at::RESET_TOKEN_HASH)?;
+        Ok(user)
     }
 }
 
@@ -195,6 +204,7 @@ fn set_of<P: UserProfile>(change: &UserChange<P>) -> (Vec<usize>, Vec<(Kind, Val
         (at::IS_ACTIVE, change.is_active.map(Value::Bool)),
         (at::IS_SUPERUSER, change.is_superuser.map(Value::Bool)),
         (at::IS_VERIFIED, change.is_verified.map(Value::Bool)),
+        (at::RESET_TOKEN_HASH, change.reset_token_hash.as_ref().map(|it| it.clone().map_or(Value::Null, Value::Text))),
     ];
     let kind_of = |index: usize| OURS.get(index - 1).map_or(Kind::Text, |(_, kind)| *kind);
     let ours = ours.into_iter().filter_map(|(index, value)| Some((index, (kind_of(index), value?))));

@@ -6,6 +6,8 @@
 mod adoption;
 #[path = "sql/databases.rs"]
 mod databases;
+#[path = "sql/reset.rs"]
+mod reset;
 #[path = "sql/schema.rs"]
 mod schema;
 #[path = "sql/suites.rs"]

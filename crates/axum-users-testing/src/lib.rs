@@ -16,12 +16,14 @@
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a suite says by a panic what is not as expected")]
 
+mod messages;
 mod sample;
 mod sessions;
 mod strategy;
 mod tokens;
 mod users;
 
+pub use messages::messages;
 pub use sample::{CountedSample, Sample, SampleProfile, Tier};
 pub use sessions::session_database;
 pub use strategy::strategy;

@@ -54,6 +54,14 @@ error_codes! {
     UpdateUserCurrentPasswordWrong = "UPDATE_USER_CURRENT_PASSWORD_WRONG",
     /// A unique column of the application's own is taken; comes with the field.
     UpdateUserValueAlreadyExists = "UPDATE_USER_VALUE_ALREADY_EXISTS",
+    /// The token verifies no address (any more).
+    VerifyUserBadToken = "VERIFY_USER_BAD_TOKEN",
+    /// The address is proved already.
+    VerifyUserAlreadyVerified = "VERIFY_USER_ALREADY_VERIFIED",
+    /// The token sets no password (any more).
+    ResetPasswordBadToken = "RESET_PASSWORD_BAD_TOKEN",
+    /// The password may not be set; comes with a reason.
+    ResetPasswordInvalidPassword = "RESET_PASSWORD_INVALID_PASSWORD",
     /// The refresh token counts for nothing (any more); `error` is `invalid_grant` (RFC 6749 section 5.2).
     RefreshBadToken = "REFRESH_BAD_TOKEN",
     /// Nobody could manage users any more.
@@ -106,6 +114,9 @@ impl From<Error> for ApiError {
             Error::CurrentPasswordWrong => Self::Code(ErrorCode::UpdateUserCurrentPasswordWrong),
             Error::BadCredentials => Self::Code(ErrorCode::LoginBadCredentials),
             Error::UserNotVerified => Self::Code(ErrorCode::LoginUserNotVerified),
+            Error::InvalidVerifyToken => Self::Code(ErrorCode::VerifyUserBadToken),
+            Error::UserAlreadyVerified => Self::Code(ErrorCode::VerifyUserAlreadyVerified),
+            Error::InvalidResetToken => Self::Code(ErrorCode::ResetPasswordBadToken),
             Error::InvalidRefreshToken => Self::OAuth("invalid_grant", ErrorCode::RefreshBadToken.as_str()),
             Error::LastSuperuser => Self::Code(ErrorCode::LastSuperuser),
             Error::UserNotExists => Self::NotFound,

@@ -54,6 +54,14 @@ impl JsonBody {
         })
     }
 
+    /// The same where whatever is no object has no fields.
+    pub(crate) fn embedded(self) -> Body {
+        Body::embedded(match self {
+            Self::Value(value) => value,
+            Self::Empty | Self::Text => JsonInput::Null,
+        })
+    }
+
     /// The object whose fields are looked for.
     pub(crate) fn into_body(self) -> Result<Body, ApiError> {
         let body = match self {

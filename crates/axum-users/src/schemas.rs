@@ -4,7 +4,7 @@ use axum_users_core::{Body, Email, Fields, FromBody, ProfileRead, SessionId, Sto
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use crate::{User, UserProfile, error::ApiError, input::JsonBody};
+use crate::{Secret, User, UserProfile, error::ApiError, input::JsonBody};
 
 /// A user as an answer shows it: `id`, `email`, `is_active`, `is_superuser`, `is_verified`, then the application's own.
 ///
@@ -87,6 +87,30 @@ impl SessionRead {
             user_agent: session.user_agent,
         }
     }
+}
+
+/// `{"email": …}`.
+pub(crate) fn email_of(body: JsonBody) -> Result<Email, ApiError> {
+    let mut body = body.embedded();
+    let email = body.email("email");
+    body.finish().map_err(ApiError::Unprocessable)?;
+    email.ok_or(ApiError::Internal)
+}
+
+/// `{"token": …}`.
+pub(crate) fn token_of(body: JsonBody) -> Result<Secret, ApiError> {
+    let mut body = body.embedded();
+    let token = body.token("token");
+    body.finish().map_err(ApiError::Unprocessable)?;
+    token.ok_or(ApiError::Internal)
+}
+
+/// `{"token": …, "password": …}`.
+pub(crate) fn reset_of(body: JsonBody) -> Result<(Secret, Secret), ApiError> {
+    let mut body = body.embedded();
+    let (token, password) = (body.token("token"), body.password("password"));
+    body.finish().map_err(ApiError::Unprocessable)?;
+    token.zip(password).ok_or(ApiError::Internal)
 }
 
 /// What a registration asks for.

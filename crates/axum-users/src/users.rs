@@ -3,7 +3,8 @@
 use std::{ops::Deref, sync::Arc, time::Duration};
 
 use axum_users_core::{
-    Clock, PasswordPolicy, PasswordPool, UserDatabase, UserHooks, UserManagerBuilder,
+    Clock, PasswordPolicy, PasswordPool, TokenSettings, UserDatabase, UserHooks, UserManagerBuilder,
+    mail::Mailer,
     password::{BreachedPasswords, OnFailure},
 };
 
@@ -154,6 +155,32 @@ impl<P: UserProfile> UsersBuilder<P> {
     /// See [`UserManagerBuilder::breached_passwords`].
     pub fn breached_passwords(mut self, list: impl BreachedPasswords, on_failure: OnFailure) -> Self {
         self.manager = self.manager.breached_passwords(list, on_failure);
+        self
+    }
+
+    /// How tokens that verify an address are signed; with it come `POST /auth/request-verify-token` and `POST /auth/verify`.
+    /// Default: there are none.
+    pub fn verification(mut self, settings: TokenSettings) -> Self {
+        self.manager = self.manager.verification(settings);
+        self
+    }
+
+    /// How tokens that set a forgotten password are signed; with it come `POST /auth/forgot-password` and
+    /// `POST /auth/reset-password`. Default: there are none.
+    pub fn reset_password(mut self, settings: TokenSettings) -> Self {
+        self.manager = self.manager.reset_password(settings);
+        self
+    }
+
+    /// What sends mail, unless a hook does. Default: nothing.
+    pub fn mailer(mut self, mailer: impl Mailer) -> Self {
+        self.manager = self.manager.mailer(mailer);
+        self
+    }
+
+    /// Whether users are told of a new password and of a new address, where there is a mailer. Default: true.
+    pub fn notices(mut self, notices: bool) -> Self {
+        self.manager = self.manager.notices(notices);
         self
     }
 

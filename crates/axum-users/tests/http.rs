@@ -17,6 +17,8 @@ mod counted;
 #[cfg(feature = "docs")]
 #[path = "http/docs.rs"]
 mod docs;
+#[path = "http/equal_work.rs"]
+mod equal_work;
 #[path = "http/faults.rs"]
 mod faults;
 #[path = "http/hooks.rs"]
@@ -29,6 +31,8 @@ mod injection;
 mod input;
 #[path = "http/late.rs"]
 mod late;
+#[path = "http/mailed.rs"]
+mod mailed;
 #[path = "http/openapi.rs"]
 mod openapi;
 #[path = "http/passwords.rs"]

@@ -11,8 +11,8 @@ use axum::{
 use axum_users::password::{Argon2Params, DefaultHasher, PasswordPool};
 use axum_users::{
     Active, Anyone, AuthBackend, BearerTransport, Clock, CookieTransport, CurrentUser, DatabaseStrategy, Denied, Guard,
-    InvalidPassword, JwtStrategy, PasswordContext, PresentedToken, RedisClient, RedisStrategy, SqlStore, User,
-    UserHooks, UserProfile, Users,
+    InvalidPassword, JwtStrategy, PasswordContext, PresentedToken, RedisClient, RedisStrategy, SqlStore, TokenSettings,
+    User, UserHooks, UserProfile, Users,
 };
 use serde_json::json;
 
@@ -42,8 +42,8 @@ pub(crate) struct Settings {
     pub(crate) requires_verification: bool,
 }
 
-/// Router and store; what the recording does with SQL is done to the store's database.
-pub(crate) async fn application<P: UserProfile>(url: &str, clock: Clock, settings: Settings) -> Router {
+/// Router and users; what the recording does with SQL is done to the store's database.
+pub(crate) async fn application<P: UserProfile>(url: &str, clock: Clock, settings: Settings) -> (Router, Users<P>) {
     let store = SqlStore::<P>::connect(url).await.unwrap();
     let redis = RedisClient::new(&variable("AXUM_USERS_TEST_REDIS_URL")).unwrap();
     let redis = RedisStrategy::new(redis, HOUR).key_prefix(format!("parity:{}:", axum_users::random::short_token()));
@@ -57,7 +57,10 @@ pub(crate) async fn application<P: UserProfile>(url: &str, clock: Clock, setting
         AuthBackend::new("db", bearer("db"), DatabaseStrategy::new(store.clone(), HOUR)),
         AuthBackend::new("redis", bearer("redis"), redis),
     ];
+    let mailed = || TokenSettings::danger_weak_secret(SECRET).unwrap();
     let mut users = Users::builder(store)
+        .verification(mailed())
+        .reset_password(mailed())
         .hooks(RecordedRule)
         .passwords(PasswordPool::builder(cheap).build().unwrap())
         .clock(clock)
@@ -69,7 +72,7 @@ pub(crate) async fn application<P: UserProfile>(url: &str, clock: Clock, setting
     }
     let users = users.build().unwrap();
     let not_found = || async { (axum::http::StatusCode::NOT_FOUND, Json(json!({ "detail": "Not Found" }))) };
-    users.router::<Users<P>>().merge(probes()).fallback(not_found).with_state(users)
+    (users.router::<Users<P>>().merge(probes()).fallback(not_found).with_state(users.clone()), users)
 }
 
 /// The recording's probe routes for the flags of the authenticator, which are independent of each other there.

@@ -2,20 +2,23 @@
 
 use std::{io, sync::Arc};
 
-use super::{Inner, UserManager};
+use super::{Inner, UserManager, messages::Worker};
 use crate::{
     clock::Clock,
     database::UserDatabase,
-    erased::{DynUserDatabase, DynUserHooks},
+    erased::{DynMailer, DynUserDatabase, DynUserHooks},
     hooks::UserHooks,
+    mail::Mailer,
     password::{BreachedPasswords, DefaultHasher, OnFailure, PasswordPolicy, PasswordPool, breached::BreachedCheck},
     profile::UserProfile,
+    token::TokenSettings,
 };
 
 /// Builds a [`UserManager`].
 #[must_use]
 pub struct UserManagerBuilder<P: UserProfile> {
     database: Arc<dyn DynUserDatabase<P>>,
+    keeps_messages: bool,
     hooks: Arc<dyn DynUserHooks<P>>,
     passwords: Option<PasswordPool>,
     policy: PasswordPolicy,
@@ -24,12 +27,17 @@ pub struct UserManagerBuilder<P: UserProfile> {
     keep_sessions_on_password_change: bool,
     strict: bool,
     breached: Option<BreachedCheck>,
+    verification: Option<TokenSettings>,
+    reset_password: Option<TokenSettings>,
+    mailer: Option<Arc<dyn DynMailer>>,
+    notices: bool,
 }
 
 impl<P: UserProfile> UserManager<P> {
     /// A manager over this store.
     pub fn builder(database: impl UserDatabase<P>) -> UserManagerBuilder<P> {
         UserManagerBuilder {
+            keeps_messages: database.keeps_messages(),
             database: Arc::new(database),
             hooks: Arc::new(()),
             passwords: None,
@@ -39,6 +47,10 @@ impl<P: UserProfile> UserManager<P> {
             keep_sessions_on_password_change: false,
             strict: false,
             breached: None,
+            verification: None,
+            reset_password: None,
+            mailer: None,
+            notices: true,
         }
     }
 }
@@ -85,7 +97,7 @@ impl<P: UserProfile> UserManagerBuilder<P> {
         self
     }
 
-    /// Whether other sessions live on when a password changes. Default: false (ASVS 7.4.3).
+    /// Whether other sessions live on when a password changes or is reset. Default: false (ASVS 7.4.3).
     ///
     /// # Security
     /// With `true`, whoever holds a stolen session keeps it after the owner changed the password.
@@ -104,6 +116,30 @@ impl<P: UserProfile> UserManagerBuilder<P> {
     /// Programs, which call without an [`Acting`](crate::Acting) session, may do both. Later releases may add rules here.
     pub fn strict(mut self, strict: bool) -> Self {
         self.strict = strict;
+        self
+    }
+
+    /// How tokens that verify an address are signed. Default: there are none.
+    pub fn verification(mut self, settings: TokenSettings) -> Self {
+        self.verification = Some(settings);
+        self
+    }
+
+    /// How tokens that set a forgotten password are signed. Default: there are none.
+    pub fn reset_password(mut self, settings: TokenSettings) -> Self {
+        self.reset_password = Some(settings);
+        self
+    }
+
+    /// What sends mail, unless a hook does. Default: nothing.
+    pub fn mailer(mut self, mailer: impl Mailer) -> Self {
+        self.mailer = Some(Arc::new(mailer));
+        self
+    }
+
+    /// Whether users are told of a new password and of a new address, where there is a mailer. Default: true (ASVS 6.3.7).
+    pub fn notices(mut self, notices: bool) -> Self {
+        self.notices = notices;
         self
     }
 
@@ -126,6 +162,12 @@ impl<P: UserProfile> UserManagerBuilder<P> {
             keep_sessions_on_password_change: self.keep_sessions_on_password_change,
             strict: self.strict,
             breached: self.breached,
+            verification: self.verification,
+            reset_password: self.reset_password,
+            mailer: self.mailer,
+            notices: self.notices,
+            keeps_messages: self.keeps_messages,
+            worker: Worker::default(),
         })))
     }
 }

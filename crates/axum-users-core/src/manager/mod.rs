@@ -2,8 +2,11 @@
 
 mod builder;
 mod login;
+mod messages;
+mod reset;
 mod sessions;
 mod update;
+mod verify;
 
 use std::sync::Arc;
 
@@ -12,7 +15,7 @@ use crate::{
     clock::Clock,
     database::{Condition, Conflict, DatabaseError, Outcome, WithSession},
     email::EmailKey,
-    erased::{DynUserDatabase, DynUserHooks},
+    erased::{DynMailer, DynUserDatabase, DynUserHooks},
     error::Error,
     hooks::{PasswordContext, RequestInfo},
     id::UserId,
@@ -20,10 +23,12 @@ use crate::{
     profile::UserProfile,
     secret::Secret,
     session::{SessionId, next_valid_after},
+    token::TokenSettings,
     user::{Fields, NewUser, User, UserCreate},
 };
 pub use builder::UserManagerBuilder;
 pub use login::Authenticated;
+use messages::Worker;
 pub use sessions::FRESH;
 pub use update::Acting;
 
@@ -57,6 +62,12 @@ struct Inner<P: UserProfile> {
     keep_sessions_on_password_change: bool,
     strict: bool,
     breached: Option<BreachedCheck>,
+    verification: Option<TokenSettings>,
+    reset_password: Option<TokenSettings>,
+    mailer: Option<Arc<dyn DynMailer>>,
+    notices: bool,
+    keeps_messages: bool,
+    worker: Worker,
 }
 
 impl<P: UserProfile> UserManager<P> {

@@ -7,10 +7,12 @@ use crate::{
     email::Email,
     error::Error,
     hooks::RequestInfo,
+    outbox::{Message, Task},
     password::InvalidPassword,
     profile::UserProfile,
     secret::Secret,
     session::{EndTokens, KeptSession, NewSession, admits},
+    token::issued_after,
     user::{Fields, User, UserUpdate},
 };
 
@@ -70,7 +72,7 @@ impl<P: UserProfile> UserManager<P> {
             is_verified: update.is_verified,
             tokens_ended: false,
         };
-        let updated = self.apply(user, &update, current_password, acting, &mut changes).await;
+        let updated = self.apply(user, &update, current_password, acting, &mut changes, request).await;
         let audit = Audit::of("update", request).user(&user.id).actor(acting.map(|acting| &acting.user_id));
         match &updated {
             Ok(_) => audit.changes(changes).succeeded(),
@@ -121,11 +123,12 @@ impl<P: UserProfile> UserManager<P> {
         current_password: Option<Secret>,
         acting: Option<&Acting<P>>,
         changes: &mut AuditChanges,
+        request: Option<&RequestInfo>,
     ) -> Result<User<P>, Error> {
         if let Some(acting) = acting {
             self.check_may_change(user, update, current_password, acting).await?;
         }
-        let change = self.change(user, update, acting).await?;
+        let mut change = self.change(user, update, acting).await?;
         *changes = AuditChanges {
             password: change.hashed_password.is_some(),
             email: change.email.is_some(),
@@ -137,7 +140,22 @@ impl<P: UserProfile> UserManager<P> {
         if change.is_empty() {
             return Ok(user.clone());
         }
-        self.write(user, change, acting.filter(|acting| acting.user_id == user.id)).await
+        let messages = self.notices_of(user, &change, request);
+        change.messages = self.with_change(&messages);
+        let updated = self.write(user, change, acting.filter(|acting| acting.user_id == user.id)).await?;
+        self.post_after(messages).await;
+        Ok(updated)
+    }
+
+    /// What the user is told: of a new password, and at both addresses of a new one.
+    fn notices_of(&self, user: &User<P>, change: &UserChange<P>, request: Option<&RequestInfo>) -> Vec<Message> {
+        let old = user.email.as_str();
+        let password = change.hashed_password.iter().map(|_| Task::PasswordChanged { to: old.to_owned() });
+        let new = change.email.as_ref().filter(|new| new.key() != user.email.key()).map(Email::as_str);
+        let email = new.into_iter().flat_map(|new| {
+            [old, new].map(|to| Task::EmailChanged { to: to.to_owned(), old: old.to_owned(), new: new.to_owned() })
+        });
+        password.chain(email).filter_map(|task| self.notice(task, request)).collect()
     }
 
     /// Writes a change; `acting` is the session of the same user that asks for it.
@@ -203,6 +221,8 @@ impl<P: UserProfile> UserManager<P> {
             if email.key() != user.email.key() && update.is_verified.is_none() {
                 change.is_verified = Some(false);
             }
+            // The address that reset tokens were mailed to is not the user's any more.
+            change.reset_token_hash = Some(Some(issued_after(self.0.clock.unix())));
             change.email = Some(email.clone());
         }
         if update.is_active == Some(false) {

@@ -25,6 +25,7 @@
 
 mod arena;
 pub(crate) mod breached;
+pub(crate) mod fingerprint;
 mod hash;
 mod params;
 mod phc;

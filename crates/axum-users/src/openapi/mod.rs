@@ -98,7 +98,14 @@ impl<P: UserProfile> Users<P> {
         for backend in self.backends() {
             builder = builder.auth_backend(&format!("/auth/{}", backend.name()), backend);
         }
-        builder.register_router("/auth").users_router("/users").sessions_router("/users").build()
+        builder = builder.register_router("/auth");
+        if self.verifies() {
+            builder = builder.verify_router("/auth");
+        }
+        if self.resets_passwords() {
+            builder = builder.reset_password_router("/auth");
+        }
+        builder.users_router("/users").sessions_router("/users").build()
     }
 
     /// A document for routers at places of your own; its methods are called as the routers are.
@@ -153,6 +160,28 @@ impl<P: UserProfile> OpenApiBuilder<'_, P> {
         self.schemas.insert("UserRead".into(), schemas::user_read::<P>());
         self.paths.extend(routes::register(prefix, has_unique_columns::<P>()));
         self
+    }
+
+    /// The routes of [`Users::verify_router`] below `prefix`.
+    pub fn verify_router(mut self, prefix: &str) -> Self {
+        self.schemas.insert("UserRead".into(), schemas::user_read::<P>());
+        self.embedded(prefix, "verify:request-token", "request-verify-token", &["email"]);
+        self.embedded(prefix, "verify:verify", "verify", &["token"]);
+        self.paths.extend(routes::verify(prefix));
+        self
+    }
+
+    /// The routes of [`Users::reset_password_router`] below `prefix`.
+    pub fn reset_password_router(mut self, prefix: &str) -> Self {
+        self.embedded(prefix, "reset:forgot_password", "forgot-password", &["email"]);
+        self.embedded(prefix, "reset:reset_password", "reset-password", &["token", "password"]);
+        self.paths.extend(routes::reset(prefix));
+        self
+    }
+
+    fn embedded(&mut self, prefix: &str, name: &str, path: &str, fields: &[&str]) {
+        let name = routes::embedded_name(name, &format!("{prefix}/{path}"));
+        self.schemas.insert(name.clone(), schemas::embedded(&name, fields));
     }
 
     /// The routes of [`Users::users_router`] below `prefix`.

@@ -128,6 +128,70 @@ pub(super) fn register(prefix: &str, has_unique_columns: bool) -> Map<String, Va
     paths([(path, json!({ "post": post }))])
 }
 
+/// `verify:request-token` and `verify:verify`.
+pub(super) fn verify(prefix: &str) -> Map<String, Value> {
+    let bad = [
+        (
+            ErrorCode::VerifyUserBadToken,
+            "Bad token, not existing user or not the e-mail currently set for the user.",
+            json!(ErrorCode::VerifyUserBadToken.as_str()),
+        ),
+        (
+            ErrorCode::VerifyUserAlreadyVerified,
+            "The user is already verified.",
+            json!(ErrorCode::VerifyUserAlreadyVerified.as_str()),
+        ),
+    ];
+    let request = embedded(prefix, "request-verify-token", "verify:request-token");
+    let verify = embedded(prefix, "verify", "verify:verify");
+    let accepted = json!({ "202": successful(json!({})), "422": unprocessable() });
+    let verified = json!({ "200": successful(schema("UserRead")), "400": bad_request(&bad), "422": unprocessable() });
+    paths([request.answering(accepted), verify.answering(verified)])
+}
+
+/// `reset:forgot_password` and `reset:reset_password`.
+pub(super) fn reset(prefix: &str) -> Map<String, Value> {
+    let code = ErrorCode::ResetPasswordInvalidPassword;
+    let bad = [
+        (ErrorCode::ResetPasswordBadToken, "Bad or expired token.", json!(ErrorCode::ResetPasswordBadToken.as_str())),
+        (
+            code,
+            "Password validation failed.",
+            json!({ "code": code.as_str(), "reason": "Password should be at least 3 characters" }),
+        ),
+    ];
+    let forgot = embedded(prefix, "forgot-password", "reset:forgot_password");
+    let reset = embedded(prefix, "reset-password", "reset:reset_password");
+    let accepted = json!({ "202": successful(json!({})), "422": unprocessable() });
+    let done = json!({ "200": successful(json!({})), "400": bad_request(&bad), "422": unprocessable() });
+    paths([forgot.answering(accepted), reset.answering(done)])
+}
+
+/// A route whose fields are parameters of the handler, so that its body has a schema named after it.
+struct Embedded {
+    path: String,
+    operation: Value,
+}
+
+fn embedded(prefix: &str, path: &str, name: &str) -> Embedded {
+    let path = format!("{prefix}/{path}");
+    let mut operation = operation(name, &path, "post", "auth");
+    set(&mut operation, "requestBody", body("application/json", &embedded_name(name, &path)));
+    Embedded { path, operation }
+}
+
+/// What the schema of such a body is called.
+pub(super) fn embedded_name(name: &str, path: &str) -> String {
+    format!("Body_{}", operation_id(name, path, "post"))
+}
+
+impl Embedded {
+    fn answering(mut self, responses: Value) -> (String, Value) {
+        set(&mut self.operation, "responses", responses);
+        (self.path, json!({ "post": self.operation }))
+    }
+}
+
 /// `users:current_user`, `users:patch_current_user`, `users:user`, `users:patch_user`, `users:delete_user`.
 pub(super) fn users(
     prefix: &str,

@@ -70,6 +70,13 @@ pub(super) fn oauth_error() -> Value {
     object("OAuthError", properties.into(), &["error"])
 }
 
+/// A body of these fields, all of them required.
+pub(super) fn embedded(title: &str, fields: &[&str]) -> Value {
+    let schema = |name: &str| if name == "email" { email() } else { json!({ "type": "string" }) };
+    let properties = fields.iter().map(|name| ((*name).to_owned(), titled(name, schema(name), None))).collect();
+    object(title, properties, fields)
+}
+
 pub(super) fn session_read() -> Value {
     let time = || json!({ "anyOf": [{ "type": "string", "format": "date-time" }, { "type": "null" }] });
     let properties = [

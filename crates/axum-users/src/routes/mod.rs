@@ -2,8 +2,10 @@
 
 mod auth;
 mod register;
+mod reset;
 mod sessions;
 mod users;
+mod verify;
 
 use std::{
     future::{Future, poll_fn},
@@ -34,10 +36,17 @@ use crate::{
 
 impl<P: UserProfile> Users<P> {
     /// All routes at their conventional places: `/auth/<backend>/login|logout` for each backend (and `refresh`),
-    /// `/auth/register`, `/users/me`, `/users/{id}` and their `sessions`. The application's state need not hold anything for it.
+    /// `/auth/register`, those of verification and reset where they are configured, `/users/me`, `/users/{id}` and their `sessions`. The application's state need not hold anything for it.
     pub fn router<S: Clone + Send + Sync + 'static>(&self) -> Router<S> {
         let people = self.users_router().merge(self.sessions_router());
-        let mut router = Router::new().nest("/auth", self.register_router()).nest("/users", people);
+        let mut auth = self.register_router();
+        if self.verifies() {
+            auth = auth.merge(verify::router(self.clone()));
+        }
+        if self.resets_passwords() {
+            auth = auth.merge(reset::router(self.clone()));
+        }
+        let mut router = Router::new().nest("/auth", auth).nest("/users", people);
         for backend in self.backends() {
             router = router.nest(&format!("/auth/{}", backend.name()), auth::router(self.clone(), backend.clone()));
         }
@@ -58,6 +67,32 @@ impl<P: UserProfile> Users<P> {
     /// `POST /register`; the conventional place is `/auth`.
     pub fn register_router<S: Clone + Send + Sync + 'static>(&self) -> Router<S> {
         register::router(self.clone())
+    }
+
+    /// `POST /request-verify-token` and `POST /verify`; the conventional place is `/auth`.
+    ///
+    /// # Errors
+    /// [`ConfigError`] without [`verification`](crate::UsersBuilder::verification).
+    pub fn verify_router<S: Clone + Send + Sync + 'static>(&self) -> Result<Router<S>, ConfigError> {
+        if self.verifies() {
+            Ok(verify::router(self.clone()))
+        } else {
+            Err(ConfigError::new(
+                "tokens that verify an address need a secret: `.verification(TokenSettings::new(…)?)`",
+            ))
+        }
+    }
+
+    /// `POST /forgot-password` and `POST /reset-password`; the conventional place is `/auth`.
+    ///
+    /// # Errors
+    /// [`ConfigError`] without [`reset_password`](crate::UsersBuilder::reset_password).
+    pub fn reset_password_router<S: Clone + Send + Sync + 'static>(&self) -> Result<Router<S>, ConfigError> {
+        if self.resets_passwords() {
+            Ok(reset::router(self.clone()))
+        } else {
+            Err(ConfigError::new("tokens that set a password need a secret: `.reset_password(TokenSettings::new(…)?)`"))
+        }
     }
 
     /// `GET|PATCH /me` and `GET|PATCH|DELETE /{id}`; the conventional place is `/users`.

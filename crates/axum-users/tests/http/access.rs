@@ -241,6 +241,7 @@ async fn every_error_code_is_obtained() {
         boss.json("PATCH", &format!("/users/{boss_id}"), &json!({ "is_superuser": false })).await.1,
         serde_json::from_slice(&bytes(world.nobody().login(JWT, "a@camelot.bt", "wrong").await).await).unwrap(),
     ];
+    found.extend(crate::mailed::codes().await);
     found.push(crate::refresh::of_a_bad_token().await);
     found.extend(crate::input::codes_of_other_applications().await);
     let codes: Vec<String> = found

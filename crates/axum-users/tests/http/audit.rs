@@ -19,7 +19,7 @@ use tracing::{
     Event, Metadata, Subscriber,
     field::{Field, Visit},
     span::{Attributes, Id, Record},
-    subscriber::{DefaultGuard, set_default},
+    subscriber::{DefaultGuard, Interest, set_default},
 };
 
 use crate::people::{COOKIE, DB, JWT, OTHER, PASSWORD, Person, application, change, credential, superuser, visitor};
@@ -50,6 +50,10 @@ impl Trail {
 }
 
 impl Subscriber for Trail {
+    /// Other tests of this process have subscribers of their own: what one of them does not want must not be cached.
+    fn register_callsite(&self, _: &'static Metadata<'static>) -> Interest {
+        Interest::sometimes()
+    }
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         metadata.target() == "axum_users::audit"
     }

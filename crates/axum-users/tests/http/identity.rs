@@ -61,7 +61,7 @@ async fn en_09_odd_passwords_get_one_answer_whoever_is_named() {
 }
 
 /// Counts its runs.
-struct Counting(DefaultHasher, Arc<AtomicUsize>);
+pub(crate) struct Counting(pub(crate) DefaultHasher, pub(crate) Arc<AtomicUsize>);
 
 impl PasswordHasher for Counting {
     fn hash(&self, password: &ValidatedPassword) -> Result<PasswordHash, HasherError> {

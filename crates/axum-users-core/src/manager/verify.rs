@@ -1,0 +1,95 @@
+//! The proof of an address.
+
+use super::UserManager;
+use crate::{
+    audit::Audit,
+    database::{Condition, Outcome, UserChange},
+    error::Error,
+    hooks::RequestInfo,
+    id::UserId,
+    jwt::Claims,
+    profile::UserProfile,
+    secret::Secret,
+    session::{admits, issued_at},
+    token::{Purpose, TokenSettings},
+    user::User,
+};
+
+impl<P: UserProfile> UserManager<P> {
+    /// Whether tokens that verify an address are configured.
+    #[must_use]
+    pub fn verifies(&self) -> bool {
+        self.0.verification.is_some()
+    }
+
+    /// A token that verifies the address of this user, for a program that sends it by itself.
+    ///
+    /// # Errors
+    /// [`Error::NotConfigured`], [`Error::Internal`].
+    pub fn verify_token(&self, user: &User<P>) -> Result<Secret, Error> {
+        let settings = self.0.verification.as_ref().ok_or(Error::NotConfigured("verification"))?;
+        self.verify_token_at(user, settings, self.0.clock.unix())
+    }
+
+    pub(super) fn verify_token_at(
+        &self,
+        user: &User<P>,
+        settings: &TokenSettings,
+        instant: i64,
+    ) -> Result<Secret, Error> {
+        let claims = Claims::new().with("sub", user.id.to_string()).with("email", user.email.as_str());
+        settings.encode(Purpose::Verify, self.0.strict, claims, not_before(user, instant))
+    }
+
+    /// Marks the address of the user as proved whose token this is. A token is bound to the address, and ends with a change of
+    /// it, of the password, and with a deactivation.
+    ///
+    /// # Errors
+    /// [`Error::InvalidVerifyToken`], [`Error::UserAlreadyVerified`], [`Error::Database`].
+    pub async fn verify(&self, token: &Secret, request: Option<&RequestInfo>) -> Result<User<P>, Error> {
+        let audit = Audit::of("verify", request);
+        let user = match self.try_verify(token).await {
+            Ok(user) => user,
+            Err(error) => {
+                audit.ended_by(&error);
+                return Err(error);
+            }
+        };
+        audit.user(&user.id).succeeded();
+        self.0.hooks.on_after_verify(&user, request).await;
+        Ok(user)
+    }
+
+    async fn try_verify(&self, token: &Secret) -> Result<User<P>, Error> {
+        let settings = self.0.verification.as_ref().ok_or(Error::NotConfigured("verification"))?;
+        let claims = settings.decode(Purpose::Verify, self.0.strict, token, self.0.clock.unix());
+        let claims = claims.ok_or(Error::InvalidVerifyToken)?;
+        let email = claims.text("email").ok_or(Error::InvalidVerifyToken)?;
+        let id = claims.subject().and_then(P::Id::parse).ok_or(Error::InvalidVerifyToken)?;
+        let user = self.get_by_email(email).await?.filter(|user| user.id == id).ok_or(Error::InvalidVerifyToken)?;
+        if !user.is_active || !admits(settings.issued(&claims), user.tokens_valid_after, None) {
+            return Err(Error::InvalidVerifyToken);
+        }
+        if user.is_verified {
+            return Err(Error::UserAlreadyVerified);
+        }
+        let change = UserChange {
+            is_verified: Some(true),
+            only_if: vec![
+                Condition::EmailIs(user.email.clone()),
+                Condition::TokensValidAfterIs(user.tokens_valid_after),
+            ],
+            ..UserChange::default()
+        };
+        match self.0.database.update(&user.id, change).await? {
+            Outcome::Done(user) => Ok(user),
+            Outcome::Refused(_) | Outcome::Missing => Err(Error::InvalidVerifyToken),
+        }
+    }
+}
+
+/// A token is not older than the last change that ended tokens: it is asked for after it.
+pub(super) fn not_before<P: UserProfile>(user: &User<P>, instant: i64) -> i64 {
+    time::OffsetDateTime::from_unix_timestamp(instant)
+        .map_or(instant, |instant| issued_at(instant, user.tokens_valid_after).unix_timestamp())
+}
