@@ -23,6 +23,15 @@ mod own_columns;
 #[path = "../programmatic.rs"]
 mod programmatic;
 #[expect(dead_code, reason = "`main` is not called here")]
+#[path = "../redis.rs"]
+mod redis;
+#[expect(dead_code, reason = "`main` is not called here")]
+#[path = "../sessions.rs"]
+mod sessions;
+#[expect(dead_code, reason = "`main` is not called here")]
+#[path = "../two_backends.rs"]
+mod two_backends;
+#[expect(dead_code, reason = "`main` is not called here")]
 #[path = "../two_user_kinds.rs"]
 mod two_user_kinds;
 
@@ -200,4 +209,73 @@ async fn users_may_be_kept_anywhere() {
     let (status, _) = client.json("PATCH", "/users/me", json!({ "password": "another tomato engine" })).await;
     assert_eq!(status, 200);
     assert_eq!(client.get("/users/me").await.0, 401, "a new password ends what was issued before");
+}
+
+#[tokio::test]
+async fn a_cookie_and_a_token_side_by_side() {
+    let client = Client::new(two_backends::app(MEMORY, true).await.unwrap());
+    client.register("", "arthur@camelot.bt", json!({})).await;
+    let response = client.login("/auth/web/login", "arthur@camelot.bt").await;
+    let cookie = response.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
+    let with_cookie = async |path: &str, token: Option<&str>| {
+        let mut request = Request::get(path).header("cookie", &cookie);
+        if let Some(token) = token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        let response = client.router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        (response.status().as_u16(), text(response).await)
+    };
+    assert_eq!(with_cookie("/hello", None).await, (200, "Hello arthur@camelot.bt, you came by web".to_owned()));
+    assert_eq!(with_cookie("/export", None).await.0, 401, "a browser's cookie is not looked at");
+    let body: Value =
+        serde_json::from_str(&text(client.login("/auth/api/login", "arthur@camelot.bt").await).await).unwrap();
+    let token = body["access_token"].as_str();
+    assert_eq!(with_cookie("/hello", token).await.1, "Hello arthur@camelot.bt, you came by api");
+    assert_eq!(with_cookie("/hello", Some("nonsense")).await.1, "Hello arthur@camelot.bt, you came by web");
+    assert_eq!(with_cookie("/export", token).await, (200, "everything of arthur@camelot.bt".to_owned()));
+}
+
+#[tokio::test]
+async fn devices_refresh_and_end_each_other() {
+    let router = sessions::app(MEMORY).await.unwrap();
+    Client::new(router.clone()).register("", "arthur@camelot.bt", json!({})).await;
+    let form = || format!("username=arthur%40camelot.bt&password={}", PASSWORD.replace(' ', "+"));
+    let mut phone = sessions::Device::log_in(&router, "Phone", form()).await.unwrap();
+    let mut tablet = sessions::Device::log_in(&router, "Tablet", form()).await.unwrap();
+    let (_, devices) = phone.ask("GET", "/devices").await.unwrap();
+    let mut devices: Vec<&str> = devices.lines().collect();
+    devices.sort_unstable();
+    assert_eq!(devices, ["Phone", "Tablet"]);
+    // The phone's token is over: it refreshes and asks again.
+    phone.access_token = "over".into();
+    let (status, list) = phone.ask("GET", "/users/me/sessions").await.unwrap();
+    assert_eq!(status, 200);
+    assert_ne!(phone.access_token, "over");
+    let list: Value = serde_json::from_str(&list).unwrap();
+    let list = list.as_array().unwrap();
+    assert_eq!(list.len(), 2, "refreshing begins no session");
+    let other = list.iter().find(|session| session["current"] == json!(false)).unwrap();
+    assert_eq!(other["user_agent"], json!("Tablet"));
+    assert_eq!(phone.end(other["id"].as_str().unwrap()).await.unwrap(), 204);
+    assert_eq!(tablet.ask("GET", "/devices").await.unwrap().0, 401, "refreshing does not help");
+    let mut tablet = sessions::Device::log_in(&router, "Tablet", form()).await.unwrap();
+    assert_eq!(tablet.end_others().await.unwrap(), 204);
+    assert_eq!(phone.ask("GET", "/devices").await.unwrap().0, 401);
+    assert_eq!(tablet.ask("GET", "/devices").await.unwrap(), (axum::http::StatusCode::OK, "Tablet\n".to_owned()));
+}
+
+#[tokio::test]
+async fn tokens_live_in_redis() {
+    let url = std::env::var("AXUM_USERS_TEST_REDIS_URL").expect("AXUM_USERS_TEST_REDIS_URL: see CONTRIBUTING.md");
+    let prefix = format!("example-{}:", std::process::id());
+    let mut client = Client::new(redis::app(MEMORY, &url, &prefix).await.unwrap());
+    client.register("", "arthur@camelot.bt", json!({})).await;
+    client.log_in("/auth/redis/login", "arthur@camelot.bt").await;
+    assert_eq!(client.get("/hello").await, (200, "Hello arthur@camelot.bt".to_owned()));
+    // Another prefix is another set of tokens.
+    let other = redis::app(MEMORY, &url, "other:").await.unwrap();
+    let stranger = Client { router: other, token: client.token.clone() };
+    assert_eq!(stranger.get("/hello").await.0, 401);
+    assert_eq!(client.send("POST", "/auth/redis/logout", "text/plain", String::new()).await.status(), 204);
+    assert_eq!(client.get("/hello").await.0, 401);
 }

@@ -279,7 +279,7 @@ impl<P: UserProfile> RefreshTokenDatabase<P> for MemoryStore<P> {
         let Some(user) = tables.find(|user| user.id == owner) else { return Ok(Rotation::Unknown) };
         let state = tables.state(&stored.session);
         let unix = now.unix_timestamp();
-        let nonce = match stored.judge(&user, state.as_ref(), successor.requires_verification, unix) {
+        let nonce = match stored.judge(&user, state.as_ref(), &successor, unix) {
             Verdict::Refuse => return Ok(Rotation::Unknown),
             Verdict::NotVerified => return Ok(Rotation::NotVerified { user_id: owner }),
             Verdict::EndSession => {
@@ -291,6 +291,9 @@ impl<P: UserProfile> RefreshTokenDatabase<P> for MemoryStore<P> {
                 tables.put_refresh_token(successor_row(&user, &stored, successor.hash, now));
                 if let Some((_, row)) = tables.refresh_tokens.get_mut(token.as_str()) {
                     row.used = Some((unix, successor.nonce.clone()));
+                }
+                if let Some((_, session)) = tables.sessions.get_mut(&stored.session) {
+                    session.state.seen_at = session.state.seen_at.max(unix);
                 }
                 successor.nonce
             }

@@ -20,7 +20,7 @@ use crate::{
     profile::UserProfile,
     random,
     secret::Secret,
-    session::{SessionId, SessionState, TokenHash, admits},
+    session::{SessionId, SessionState, TokenHash, admits, is_idle},
     user::User,
 };
 
@@ -75,23 +75,25 @@ impl<P: UserProfile> RefreshTokens<P> {
         if self.tokens.create(row).await? { Ok(token) } else { Err(Error::SessionEnded) }
     }
 
-    /// The proof that a new access token needs, and the refresh token that takes the place of this one.
+    /// The proof that a new access token needs, and the refresh token that takes the place of this one. It counts as use of the
+    /// session, which must not have been unused for `idle_lifetime`.
     ///
     /// # Errors
-    /// [`Error::InvalidRefreshToken`] (unknown, of another backend, expired, ended, used before; user inactive),
+    /// [`Error::InvalidRefreshToken`] (unknown, of another backend, expired, ended, used before; session idle; user inactive),
     /// [`Error::UserNotVerified`], [`Error::Database`].
     pub async fn rotate(
         &self,
         backend: &str,
         token: &Secret,
         requires_verification: bool,
+        idle_lifetime: Option<Duration>,
         users: &UserManager<P>,
         request: Option<&RequestInfo>,
     ) -> Result<(Authenticated<P>, Secret), Error> {
         let now = users.clock().now();
         let nonce = random::token().expose().to_owned();
         let hash = stored(backend, successor(token, &nonce).expose());
-        let wanted = Successor { hash, nonce, requires_verification };
+        let wanted = Successor { hash, nonce, requires_verification, idle_lifetime };
         let audit = Audit::of("refresh", request).method("refresh_token");
         match self.tokens.rotate(&stored(backend, token.expose()), wanted, now).await? {
             Rotation::Rotated { user, session, valid_until, nonce } => {
@@ -155,6 +157,8 @@ pub struct Successor {
     pub nonce: String,
     /// Whether the user must be verified.
     pub requires_verification: bool,
+    /// For how long the session may have been unused; `None`: for ever.
+    pub idle_lifetime: Option<Duration>,
 }
 
 /// How a rotation ended.
@@ -207,7 +211,7 @@ pub struct StoredRefreshToken {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "adapters do exactly these")]
 pub enum Verdict {
-    /// Note that it was used, and store the successor.
+    /// Note that it and its session were used, and store the successor.
     Rotate,
     /// Answer the successor of this nonce; write nothing.
     Repeat(String),
@@ -226,14 +230,16 @@ impl StoredRefreshToken {
         &self,
         user: &User<P>,
         session: Option<&SessionState>,
-        requires_verification: bool,
+        successor: &Successor,
         now: i64,
     ) -> Verdict {
-        let counts = admits(Some(self.issued_at), user.tokens_valid_after, session);
+        let issued = Some(self.issued_at);
+        let counts =
+            admits(issued, user.tokens_valid_after, session) && !is_idle(issued, session, successor.idle_lifetime, now);
         if !counts || !user.is_active || now >= self.valid_until {
             return Verdict::Refuse;
         }
-        if requires_verification && !user.is_verified {
+        if successor.requires_verification && !user.is_verified {
             return Verdict::NotVerified;
         }
         match &self.used {

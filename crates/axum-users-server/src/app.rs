@@ -5,8 +5,8 @@ use std::{fs, path::Path, time::Duration};
 use axum::Router;
 use axum_users::{
     AccessTokenDatabase, AuthBackend, BearerTransport, BreachedPasswordsRange, CookieTransport, DatabaseStrategy,
-    DefaultHasher, JwtStrategy, PasswordPool, SameSite, Secret, SqlStore, SqlStoreBuilder, UserDatabase, UserId,
-    UserManager, UserProfile, Users,
+    DefaultHasher, JwtStrategy, PasswordPool, RedisStrategy, RefreshTokenDatabase, RefreshTokens, SameSite, Secret,
+    SqlStore, SqlStoreBuilder, Strategy, UserDatabase, UserId, UserManager, UserProfile, Users,
     jwt::{JwtKey, JwtKeys},
     memory::MemoryStore,
     openapi::OpenApi,
@@ -98,7 +98,10 @@ fn users<Id: UserId, D>(
     breached: Option<(Breached, OnFailure)>,
 ) -> Result<Users<ServerProfile<Id>>, Failure>
 where
-    D: UserDatabase<ServerProfile<Id>> + AccessTokenDatabase<ServerProfile<Id>> + Clone,
+    D: UserDatabase<ServerProfile<Id>>
+        + AccessTokenDatabase<ServerProfile<Id>>
+        + RefreshTokenDatabase<ServerProfile<Id>>
+        + Clone,
 {
     let settings = &config.server;
     // A proxy may have changed Host; people know the server by this name.
@@ -166,25 +169,38 @@ const USUAL_BCRYPT_COST: u32 = 12;
 fn backend<P: UserProfile>(
     config: &Config,
     settings: &BackendSettings,
-    store: impl AccessTokenDatabase<P>,
+    store: impl AccessTokenDatabase<P> + RefreshTokenDatabase<P> + Clone,
     jwt: &Secret,
 ) -> Result<AuthBackend<P>, Failure> {
-    let name = settings.name.as_str();
-    let bearer = || BearerTransport::new(format!("auth/{name}/login"));
-    Ok(match (&settings.transport, &settings.strategy) {
-        (TransportSettings::Bearer, StrategySettings::Database { lifetime }) => {
-            AuthBackend::new(name, bearer(), database_strategy(config, store, *lifetime))
+    let idle = settings.idle_lifetime;
+    let backend = match &settings.strategy {
+        StrategySettings::Database { lifetime } => {
+            let strategy = database_strategy(config, store.clone(), *lifetime);
+            with_transport(settings, idle.into_iter().fold(strategy, DatabaseStrategy::idle_lifetime))
         }
-        (TransportSettings::Cookie(cookie), StrategySettings::Database { lifetime }) => {
-            AuthBackend::new(name, cookie_transport(cookie), database_strategy(config, store, *lifetime))
+        StrategySettings::Jwt { lifetime, audience, key } => {
+            let strategy = jwt_strategy(config, jwt, *lifetime, audience, key)?;
+            with_transport(settings, idle.into_iter().fold(strategy, JwtStrategy::idle_lifetime))
         }
-        (TransportSettings::Bearer, StrategySettings::Jwt { lifetime, audience, key }) => {
-            AuthBackend::new(name, bearer(), jwt_strategy(config, jwt, *lifetime, audience, key)?)
+        StrategySettings::Redis { lifetime } => {
+            let strategy = redis_strategy(config, *lifetime)?;
+            with_transport(settings, idle.into_iter().fold(strategy, RedisStrategy::idle_lifetime))
         }
-        (TransportSettings::Cookie(cookie), StrategySettings::Jwt { lifetime, audience, key }) => {
-            AuthBackend::new(name, cookie_transport(cookie), jwt_strategy(config, jwt, *lifetime, audience, key)?)
-        }
+    };
+    Ok(match settings.refresh {
+        Some(lifetime) => backend.refresh(RefreshTokens::new(store, lifetime)),
+        None => backend,
     })
+}
+
+fn with_transport<P: UserProfile>(settings: &BackendSettings, strategy: impl Strategy<P>) -> AuthBackend<P> {
+    let name = settings.name.as_str();
+    match &settings.transport {
+        TransportSettings::Bearer => {
+            AuthBackend::new(name, BearerTransport::new(format!("auth/{name}/login")), strategy)
+        }
+        TransportSettings::Cookie(cookie) => AuthBackend::new(name, cookie_transport(cookie), strategy),
+    }
 }
 
 fn cookie_transport(settings: &CookieSettings) -> CookieTransport {
@@ -217,6 +233,16 @@ fn database_strategy<P: UserProfile>(
         None => DatabaseStrategy::danger_without_lifetime(store),
     };
     strategy.shared_with_fastapi_users(config.database.shared_with_fastapi_users)
+}
+
+fn redis_strategy(config: &Config, lifetime: Option<Duration>) -> Result<RedisStrategy, Failure> {
+    // The configuration has it wherever a backend asks for it.
+    let redis = config.redis.as_ref().ok_or_else(|| Failure::usage("redis.url is missing"))?;
+    let strategy = match lifetime {
+        Some(lifetime) => RedisStrategy::new(redis.client.clone(), lifetime),
+        None => RedisStrategy::danger_without_lifetime(redis.client.clone()),
+    };
+    Ok(strategy.key_prefix(&redis.key_prefix).shared_with_fastapi_users(config.database.shared_with_fastapi_users))
 }
 
 fn jwt_strategy(
@@ -257,6 +283,28 @@ fn jwt_strategy(
 mod tests {
     use super::*;
     use crate::Sources;
+
+    #[test]
+    fn se_08_the_ends_of_sessions_reach_every_strategy() {
+        let sources = Sources::folder("/nowhere").variable("AXUM_USERS__AUTH__BACKENDS", "jwt,database,redis");
+        let sources = ["jwt", "database", "redis"].iter().fold(sources, |sources, name| {
+            let key = |setting: &str| format!("AXUM_USERS__AUTH__BACKEND__{}__{setting}", name.to_uppercase());
+            sources
+                .variable(&key("TRANSPORT"), "bearer")
+                .variable(&key("STRATEGY"), name)
+                .variable(&key("IDLE_LIFETIME_SECONDS"), "900")
+                .variable(&key("REFRESH"), "true")
+                .variable(&key("REFRESH_LIFETIME_SECONDS"), "7200")
+        });
+        let config = Config::load(&sources).unwrap();
+        let users = users::<uuid::Uuid, _>(&config, MemoryStore::new(), &random::token(), None).unwrap();
+        assert_eq!(users.backends().len(), 3);
+        for backend in users.backends() {
+            assert_eq!(backend.strategy().idle_lifetime(), Some(Duration::from_secs(900)), "{}", backend.name());
+            let refresh = backend.refresh_tokens().unwrap();
+            assert_eq!(refresh.lifetime(), Duration::from_secs(7200), "{}", backend.name());
+        }
+    }
 
     #[test]
     fn en_02_wrong_answers_take_as_long_as_bcrypt_where_it_may_be() {

@@ -1,10 +1,10 @@
 //! The router of the server: the routes of the library, health, and what every request goes through.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt::Display, sync::Arc, time::Duration};
 
 use axum::{Router, extract::State, middleware::from_fn_with_state, response::Response, routing::get};
 use axum_users::{
-    UserManager, UserProfile, Users,
+    RedisClient, UserManager, UserProfile, Users,
     openapi::{OpenApi, openapi_router},
 };
 use http::{HeaderValue, Method, StatusCode, header};
@@ -19,7 +19,7 @@ use crate::{
     middleware::{Limits, Observation, REQUEST_ID, detail, limit, observe, panicked},
 };
 
-/// How long the store may take to say that it is there.
+/// How long a store may take to say that it is there.
 const PING: Duration = Duration::from_secs(2);
 
 /// All routes, and the layers around them.
@@ -28,7 +28,8 @@ pub(crate) fn router<P: UserProfile>(config: &Config, users: &Users<P>) -> Route
     if config.server.docs {
         routes = routes.merge(openapi_router(&openapi(config, users)));
     }
-    around(&config.server, routes, health(users.manager().clone()))
+    let redis = config.redis.as_ref().map(|redis| redis.client.clone());
+    around(&config.server, routes, health(users.manager().clone(), redis))
 }
 
 /// The document of the routes that this configuration asks for.
@@ -40,7 +41,7 @@ pub(crate) fn openapi<P: UserProfile>(config: &Config, users: &Users<P>) -> Open
     if config.registration {
         builder = builder.register_router("/auth");
     }
-    builder.users_router("/users").build().info("axum-users", env!("CARGO_PKG_VERSION"))
+    builder.users_router("/users").sessions_router("/users").build().info("axum-users", env!("CARGO_PKG_VERSION"))
 }
 
 /// What every request goes through. Health is asked for by machines that must get an answer while all is busy, so it has no
@@ -69,7 +70,8 @@ fn user_routes<P: UserProfile>(config: &Config, users: &Users<P>) -> Router {
     if config.registration {
         return users.router();
     }
-    users.backends().iter().fold(Router::new().nest("/users", users.users_router()), |router, backend| {
+    let people = users.users_router().merge(users.sessions_router());
+    users.backends().iter().fold(Router::new().nest("/users", people), |router, backend| {
         match users.auth_router(backend.name()) {
             Ok(routes) => router.nest(&format!("/auth/{}", backend.name()), routes),
             // Its name comes from the same list.
@@ -79,23 +81,33 @@ fn user_routes<P: UserProfile>(config: &Config, users: &Users<P>) -> Router {
 }
 
 /// Up or not, and nothing else (ASVS 13.4.5).
-fn health<P: UserProfile>(manager: UserManager<P>) -> Router {
+fn health<P: UserProfile>(manager: UserManager<P>, redis: Option<RedisClient>) -> Router {
     let up = || async { status(StatusCode::OK) };
-    Router::new().route("/health/live", get(up)).route("/health/ready", get(ready::<P>)).with_state(manager)
+    Router::new().route("/health/live", get(up)).route("/health/ready", get(ready::<P>)).with_state((manager, redis))
 }
 
-async fn ready<P: UserProfile>(State(manager): State<UserManager<P>>) -> Response {
-    match timeout(PING, manager.ping()).await {
-        Ok(Ok(())) => status(StatusCode::OK),
-        Ok(Err(error)) => {
-            tracing::warn!(%error, "not ready");
-            status(StatusCode::SERVICE_UNAVAILABLE)
+/// The users, and Redis where a backend keeps its tokens there.
+type Stores<P> = (UserManager<P>, Option<RedisClient>);
+
+async fn ready<P: UserProfile>(State((manager, redis)): State<Stores<P>>) -> Response {
+    let database = answers("the database", manager.ping());
+    let redis = async {
+        match &redis {
+            Some(redis) => answers("Redis", redis.ping()).await,
+            None => true,
         }
-        Err(_) => {
-            tracing::warn!("not ready: the database does not answer");
-            status(StatusCode::SERVICE_UNAVAILABLE)
-        }
+    };
+    let (database, redis) = tokio::join!(database, redis);
+    status(if database && redis { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE })
+}
+
+async fn answers<E: Display>(store: &str, ping: impl Future<Output = Result<(), E>>) -> bool {
+    match timeout(PING, ping).await {
+        Ok(Ok(())) => return true,
+        Ok(Err(error)) => tracing::warn!(%error, "not ready: {store} cannot be used"),
+        Err(_) => tracing::warn!("not ready: {store} does not answer"),
     }
+    false
 }
 
 fn status(status: StatusCode) -> Response {

@@ -34,6 +34,8 @@ mod limits;
 mod logs;
 #[path = "server/secrets.rs"]
 mod secrets;
+#[path = "server/sessions.rs"]
+mod sessions;
 #[path = "server/start.rs"]
 mod start;
 #[path = "server/storm.rs"]

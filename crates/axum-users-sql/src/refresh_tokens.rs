@@ -48,7 +48,7 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
         let Some(row) = rows.first() else { return Ok(Rotation::Unknown) };
         let (session, stored) = (state::<E>(row, 0)?, stored::<E>(row)?);
         let unix = now.unix_timestamp();
-        let nonce = match stored.judge(&user, session.as_ref(), successor.requires_verification, unix) {
+        let nonce = match stored.judge(&user, session.as_ref(), successor, unix) {
             Verdict::Refuse => return Ok(Rotation::Unknown),
             Verdict::NotVerified => return Ok(Rotation::NotVerified { user_id: owner.clone() }),
             Verdict::Repeat(nonce) => nonce,
@@ -61,6 +61,8 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
             Verdict::Rotate => {
                 let row = successor_row(&user, &stored, successor.hash.clone(), now);
                 self.put_successor(&mut transaction, token, &row, &successor.nonce, unix).await?;
+                let arguments = self.arguments(vec![integer(unix), text(stored.session.as_str())])?;
+                transaction.execute(self.sql.session_touch.clone(), arguments).await?;
                 transaction.commit().await?;
                 successor.nonce.clone()
             }

@@ -24,6 +24,7 @@ where
     clocks_that_differ(make().await).await;
     expiry(make().await).await;
     rotation(make().await).await;
+    idle(make().await).await;
     reuse(make().await).await;
     refresh_ends_with_its_session(make().await).await;
     mf_01_parallel_rotations(make().await).await;
@@ -194,8 +195,16 @@ async fn with_refresh<P: SampleProfile, D: UserDatabase<P> + RefreshTokenDatabas
 }
 
 async fn rotate<P: SampleProfile>(db: &impl RefreshTokenDatabase<P>, token: &str, to: &str, after: i64) -> Rotation<P> {
-    let successor = Successor { hash: TokenHash::of(to), nonce: format!("{to:-<43}"), requires_verification: false };
-    db.rotate(&TokenHash::of(token), successor, at(after)).await.expect("an answer")
+    db.rotate(&TokenHash::of(token), successor(to), at(after)).await.expect("an answer")
+}
+
+fn successor(text: &str) -> Successor {
+    Successor {
+        hash: TokenHash::of(text),
+        nonce: format!("{text:-<43}"),
+        requires_verification: false,
+        idle_lifetime: None,
+    }
 }
 
 async fn rotation<P: SampleProfile, D: UserDatabase<P> + RefreshTokenDatabase<P>>(db: D) {
@@ -213,8 +222,7 @@ async fn rotation<P: SampleProfile, D: UserDatabase<P> + RefreshTokenDatabase<P>
     assert!(matches!(rotate(&db, "unknown", "x", 3).await, Rotation::Unknown));
     assert!(matches!(rotate(&db, "third", "x", 3600).await, Rotation::Unknown), "expired, however often rotated");
     // What the user must be.
-    let successor =
-        |requires_verification| Successor { hash: TokenHash::of("4"), nonce: "n".into(), requires_verification };
+    let successor = |requires_verification| Successor { requires_verification, ..successor("4") };
     let third = TokenHash::of("third");
     let change = |is_active, is_verified| UserChange { is_active, is_verified, ..UserChange::default() };
     done(db.update(&id, change(None, Some(false))).await);
@@ -226,6 +234,18 @@ async fn rotation<P: SampleProfile, D: UserDatabase<P> + RefreshTokenDatabase<P>
     done(db.update(&id, change(Some(true), None)).await);
     let rotation = RefreshTokenDatabase::<P>::rotate(&db, &third, successor(false), at(4)).await.expect("an answer");
     assert!(matches!(rotation, Rotation::Rotated { .. }), "nothing was used up");
+}
+
+async fn idle<P: SampleProfile, D: UserDatabase<P> + RefreshTokenDatabase<P>>(db: D) {
+    let (id, session) = with_refresh(&db).await;
+    let rotate = async |token: &str, to: &str, after: i64| {
+        let successor = Successor { idle_lifetime: Some(std::time::Duration::from_secs(600)), ..successor(to) };
+        RefreshTokenDatabase::<P>::rotate(&db, &TokenHash::of(token), successor, at(after)).await.expect("an answer")
+    };
+    assert!(matches!(rotate("first", "second", 599).await, Rotation::Rotated { .. }));
+    assert_eq!(state(&db, &id, &session.id).await.expect("known").seen_at, NOW + 599, "a refresh is a use");
+    assert!(matches!(rotate("second", "third", 599 + 600).await, Rotation::Unknown));
+    assert!(matches!(rotate("second", "third", 599 + 599).await, Rotation::Rotated { .. }), "nothing was used up");
 }
 
 async fn reuse<P: SampleProfile, D: UserDatabase<P> + RefreshTokenDatabase<P>>(db: D) {

@@ -104,7 +104,8 @@ impl<P: UserProfile> AuthBackend<P> {
         users: &UserManager<P>,
         request: Option<&RequestInfo>,
     ) -> Result<Response, Error> {
-        let (proof, successor) = refresh.rotate(&self.name, token, requires_verification, users, request).await?;
+        let idle = self.strategy.idle_lifetime();
+        let (proof, successor) = refresh.rotate(&self.name, token, requires_verification, idle, users, request).await?;
         let issued = self.strategy.write_token(&proof, users).await.map_err(|error| match error {
             Error::SessionEnded => Error::InvalidRefreshToken,
             other => other,

@@ -5,8 +5,8 @@
 //!
 //! A **store** keeps the users; here one in memory, else `SqlStore::connect("sqlite://app.db")` (features `sqlite`, `postgres`,
 //! `mysql`). A **backend** is a name, a *transport* (how a token travels: [`BearerTransport`], [`CookieTransport`]) and a
-//! *strategy* (how a token stands for a user: [`JwtStrategy`], [`DatabaseStrategy`]). [`Users`] puts them together, and is part of
-//! your application's state.
+//! *strategy* (how a token stands for a user: [`JwtStrategy`], [`DatabaseStrategy`], `RedisStrategy` with the feature `redis`).
+//! [`Users`] puts them together, and is part of your application's state.
 //!
 //! ```
 //! use std::time::Duration;
@@ -41,8 +41,21 @@
 //! ```
 //!
 //! That serves `POST /auth/jwt/login`, `POST /auth/jwt/logout`, `POST /auth/register`, `GET` and `PATCH /users/me`, and for
-//! superusers `GET`, `PATCH` and `DELETE /users/{id}`. [`Users::auth_router`], [`Users::register_router`] and
-//! [`Users::users_router`] put the same routes elsewhere.
+//! superusers `GET`, `PATCH` and `DELETE /users/{id}`; sessions are listed and ended under `/users/me/sessions` and
+//! `/users/{id}/sessions`. [`Users::auth_router`], [`Users::register_router`], [`Users::users_router`] and
+//! [`Users::sessions_router`] put the same routes elsewhere.
+//!
+//! # Choosing transport and strategy
+//!
+//! | who calls | transport | strategy |
+//! |---|---|---|
+//! | pages of your own site, or an app on another origin of it | cookie | [`DatabaseStrategy`] of two weeks, [idle](DatabaseStrategy::idle_lifetime) a day |
+//! | a single-page app on another site, a mobile app | bearer with [refresh tokens](AuthBackend::refresh) | [`JwtStrategy`] of 15 minutes |
+//! | a program | bearer | [`JwtStrategy`] of an hour |
+//!
+//! With several backends a request is tried with each, in the order in which they were added; [`Guard::enabled`] leaves some out for
+//! a route. Each strategy reads user and session in one query, so what was ended or changed counts at the next request. What each
+//! costs, what ends when, and sharing tokens with FastAPI Users: `docs/transport-and-strategy.md` in the repository.
 //!
 //! # Where to go from here
 //!
@@ -52,6 +65,8 @@
 //!   type in a column.
 //! - **Your turn**: [`UserHooks`], before and after registration, login, change and deletion.
 //! - **Without a request**: [`UserManager`], which [`Users`] dereferences to.
+//! - **Sessions**: [`UserManager::sessions`], [`UserManager::end_session_by_id`], [`UserManager::end_sessions`]; refresh tokens by
+//!   [`RefreshTokens`].
 //! - **OpenAPI**: [`Users::openapi`]; with the feature `docs`, `openapi::openapi_router` serves it with a page.
 //! - **Breached passwords**: [`UsersBuilder::breached_passwords`], by a file or, with the feature `breached-range`, by a service.
 //! - **Other stores**: implement [`UserDatabase`]; `axum-users-testing` says whether it is right.

@@ -6,6 +6,7 @@ use axum_users::jwt::JwtAlgorithm;
 
 use super::{
     Profile,
+    database::DatabaseSettings,
     keys::{Keys, Setting as _, words},
     server::PublicUrl,
 };
@@ -16,6 +17,10 @@ pub(crate) struct BackendSettings {
     pub(crate) name: String,
     pub(crate) transport: TransportSettings,
     pub(crate) strategy: StrategySettings,
+    /// After how long without use a session ends; `None`: it does not.
+    pub(crate) idle_lifetime: Option<Duration>,
+    /// How long a session can be refreshed; `None`: there are no refresh tokens.
+    pub(crate) refresh: Option<Duration>,
 }
 
 /// How its tokens travel.
@@ -43,6 +48,7 @@ pub(crate) struct CookieSettings {
 pub(crate) enum StrategySettings {
     Jwt { lifetime: Option<Duration>, audience: Vec<String>, key: JwtKeySettings },
     Database { lifetime: Option<Duration> },
+    Redis { lifetime: Option<Duration> },
 }
 
 /// What signs.
@@ -86,13 +92,14 @@ pub(super) fn read_backends(
     keys: &mut Keys,
     profile: Profile,
     public_url: &PublicUrl,
+    database: &DatabaseSettings,
     warnings: &mut Vec<String>,
 ) -> Vec<BackendSettings> {
     let names = keys.get("auth.backends", vec!["jwt".to_owned(), "cookie".to_owned()]);
     if names.is_empty() {
         keys.wrong("auth.backends", "one backend at least, or nobody could log in");
     }
-    let mut context = Context { keys, profile, public_url, warnings };
+    let mut context = Context { keys, profile, public_url, database, warnings };
     let mut backends: Vec<BackendSettings> = Vec::new();
     for name in &names {
         if !is_path_segment(name) {
@@ -105,6 +112,15 @@ pub(super) fn read_backends(
             let backend = context.backend(name);
             backends.extend(backend);
         }
+    }
+    let stored = backends.iter().filter(|backend| !matches!(backend.strategy, StrategySettings::Jwt { .. }));
+    let stored: Vec<&str> = stored.map(|backend| backend.name.as_str()).collect();
+    if database.shared_with_fastapi_users && !stored.is_empty() {
+        context.warnings.push(format!(
+            "database.shared_with_fastapi_users: tokens of {} are stored as they are issued, and whoever reads the store can \
+             use them",
+            stored.join(", ")
+        ));
     }
     for unused in context.keys.names_below("auth.backend.") {
         if !names.contains(&unused) {
@@ -120,6 +136,7 @@ struct Context<'a> {
     keys: &'a mut Keys,
     profile: Profile,
     public_url: &'a PublicUrl,
+    database: &'a DatabaseSettings,
     warnings: &'a mut Vec<String>,
 }
 
@@ -128,7 +145,6 @@ impl Context<'_> {
         let prefix = format!("auth.backend.{name}");
         self.keys.empty_table(&prefix);
         let key = |setting: &str| format!("{prefix}.{setting}");
-        self.keys.later(&[&key("refresh"), &key("refresh_lifetime_seconds"), &key("idle_lifetime_seconds")]);
         let (transport, strategy) = match name {
             "jwt" => (Some(Transport::Bearer), Some(Strategy::Jwt)),
             "cookie" => (Some(Transport::Cookie), Some(Strategy::Database)),
@@ -146,16 +162,18 @@ impl Context<'_> {
             Strategy::Database => {
                 StrategySettings::Database { lifetime: self.lifetime(&key("lifetime_seconds"), 3600) }
             }
-            Strategy::Redis => {
-                self.keys.wrong(&key("strategy"), "redis comes in a later release");
-                return None;
-            }
+            Strategy::Redis => StrategySettings::Redis { lifetime: self.lifetime(&key("lifetime_seconds"), 3600) },
         };
         let transport = match transport? {
             Transport::Bearer => TransportSettings::Bearer,
             Transport::Cookie => TransportSettings::Cookie(self.cookie(&prefix, strategy.lifetime())),
         };
-        Some(BackendSettings { name: name.into(), transport, strategy })
+        let refresh = match transport {
+            TransportSettings::Bearer => self.refresh(&prefix, &strategy),
+            TransportSettings::Cookie(_) => self.no_refresh(&prefix),
+        };
+        let idle_lifetime = self.idle_lifetime(&key("idle_lifetime_seconds"), refresh.or(strategy.lifetime()));
+        Some(BackendSettings { name: name.into(), transport, strategy, idle_lifetime, refresh })
     }
 
     fn of_kind<T: super::keys::Setting>(&mut self, key: &str, usual: Option<T>) -> Option<T> {
@@ -180,6 +198,71 @@ impl Context<'_> {
             self.warnings.push(format!("{key} = 0: these tokens never expire, a stolen one works for ever"));
         } else if seconds > MAX_LIFETIME {
             self.keys.wrong(key, format!("{MAX_LIFETIME} seconds at most"));
+        }
+        (seconds != 0).then(|| Duration::from_secs(seconds))
+    }
+
+    fn refresh(&mut self, prefix: &str, strategy: &StrategySettings) -> Option<Duration> {
+        let key = format!("{prefix}.refresh_lifetime_seconds");
+        if !self.keys.get(&format!("{prefix}.refresh"), false) {
+            if self.keys.optional::<u64>(&key).is_some() {
+                self.keys.wrong(&key, format!("it needs {prefix}.refresh = true"));
+            }
+            return None;
+        }
+        if matches!(strategy, StrategySettings::Redis { .. }) && self.database.shared_with_fastapi_users {
+            let what = "tokens in Redis that FastAPI Users can read cannot name the session that is refreshed";
+            self.keys.wrong(&format!("{prefix}.refresh"), what);
+        }
+        let seconds = self.keys.get(&key, 14 * DAY);
+        match strategy.lifetime() {
+            _ if seconds == 0 => self.keys.wrong(&key, "a session that can be refreshed needs an end"),
+            _ if seconds > MAX_LIFETIME => self.keys.wrong(&key, format!("{MAX_LIFETIME} seconds at most")),
+            None => self.keys.wrong(&key, format!("with {prefix}.lifetime_seconds = 0 there is nothing to refresh")),
+            Some(lifetime) if seconds <= lifetime.as_secs() => {
+                self.keys.wrong(&key, format!("it should be longer than {prefix}.lifetime_seconds"));
+            }
+            Some(_) => {}
+        }
+        Some(Duration::from_secs(seconds))
+    }
+
+    fn no_refresh(&mut self, prefix: &str) -> Option<Duration> {
+        let key = format!("{prefix}.refresh");
+        let wanted = self.keys.optional(&key).unwrap_or(false);
+        let lifetime_key = format!("{prefix}.refresh_lifetime_seconds");
+        let lifetime = self.keys.optional::<u64>(&lifetime_key);
+        if wanted || lifetime.is_some() {
+            let what =
+                "a cookie carries no refresh token: give it a longer lifetime_seconds and an idle_lifetime_seconds";
+            self.keys.wrong(if wanted { &key } else { &lifetime_key }, what);
+        }
+        None
+    }
+
+    /// 0 is none. Where a session lives for longer than a day, compat warns of that and strict refuses it.
+    fn idle_lifetime(&mut self, key: &str, session: Option<Duration>) -> Option<Duration> {
+        let session = session.map(|lifetime| lifetime.as_secs());
+        let is_long = session.is_none_or(|session| session > DAY);
+        let strict = self.profile == Profile::Strict;
+        let seconds = self.keys.get(key, if strict && is_long { DAY } else { 0 });
+        match (seconds, session) {
+            (0, _) if is_long && strict => {
+                self.keys.wrong(key, "profile = \"strict\" refuses sessions that live for more than a day unused");
+            }
+            // Without any end there is a warning already.
+            (0, Some(session)) if is_long => {
+                self.warnings.push(format!("{key} = 0: a session lives for {session} seconds, used or not"));
+            }
+            (0, _) => {}
+            (1..LEAST_IDLE, _) => {
+                self.keys.wrong(key, format!("{LEAST_IDLE} seconds at least: use is noted once a minute"));
+            }
+            (_, Some(session)) if seconds > session => {
+                self.keys.wrong(key, format!("a session of this backend is over after {session} seconds anyway"));
+            }
+            _ if seconds > MAX_LIFETIME => self.keys.wrong(key, format!("{MAX_LIFETIME} seconds at most")),
+            _ => {}
         }
         (seconds != 0).then(|| Duration::from_secs(seconds))
     }
@@ -250,10 +333,15 @@ impl Context<'_> {
 impl StrategySettings {
     fn lifetime(&self) -> Option<Duration> {
         match self {
-            Self::Jwt { lifetime, .. } | Self::Database { lifetime } => *lifetime,
+            Self::Jwt { lifetime, .. } | Self::Database { lifetime } | Self::Redis { lifetime } => *lifetime,
         }
     }
 }
+
+const DAY: u64 = 86_400;
+
+/// Twice as long as the use of a session may go unnoted.
+const LEAST_IDLE: u64 = 120;
 
 /// Ten years: what is longer is a mistake, and dates must stay dates.
 const MAX_LIFETIME: u64 = 315_360_000;

@@ -7,7 +7,7 @@ use url::{Host, Url};
 
 use super::{
     keys::{Keys, words},
-    server::is_local_name,
+    server::{is_local_name, is_loopback_address},
 };
 
 /// `[database]`.
@@ -163,12 +163,8 @@ impl Tls {
 
 /// This machine, or a socket on it.
 fn is_local(url: &Url) -> bool {
-    let named = |host: &str| {
-        host.is_empty()
-            || host.starts_with('/')
-            || is_local_name(host)
-            || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
-    };
+    let named =
+        |host: &str| host.is_empty() || host.starts_with('/') || is_local_name(host) || is_loopback_address(host);
     // PostgreSQL and MySQL take the host from here, too.
     let by_query = url.query_pairs().filter(|(name, _)| matches!(&**name, "host" | "hostaddr" | "socket"));
     let mut by_query = by_query.map(|(_, value)| value.into_owned()).peekable();

@@ -186,6 +186,7 @@ const TABLES: &[&str] = &[
     "secrets.previous",
     "auth",
     "auth.backend",
+    "redis",
     "password",
     "password.argon2",
     "password.breached",

@@ -9,6 +9,7 @@ mod columns;
 mod database;
 pub(crate) mod keys;
 mod layers;
+mod redis;
 mod server;
 
 use std::{fmt, path::PathBuf};
@@ -24,6 +25,7 @@ pub(crate) use database::{DatabaseSettings, IdKind};
 use keys::{Entry, Keys, words};
 pub(crate) use layers::Origin;
 pub use layers::Sources;
+pub(crate) use redis::RedisSettings;
 pub(crate) use server::{LogFormat, ServerSettings};
 
 use crate::secrets::{self, SecretSettings};
@@ -38,6 +40,8 @@ pub struct Config {
     pub(crate) database: DatabaseSettings,
     pub(crate) secrets: SecretSettings,
     pub(crate) auth: AuthSettings,
+    /// Where a backend keeps its tokens there.
+    pub(crate) redis: Option<RedisSettings>,
     pub(crate) password: PasswordPolicy,
     pub(crate) breached: Option<BreachedSettings>,
     pub(crate) argon2: Argon2Params,
@@ -92,10 +96,12 @@ impl Config {
         let database = DatabaseSettings::read(keys, &mut warnings);
         let secrets = SecretSettings::read(keys, secrets_file, &mut warnings);
         let auth = AuthSettings {
-            backends: auth::read_backends(keys, profile, &server.public_url, &mut warnings),
+            backends: auth::read_backends(keys, profile, &server.public_url, &database, &mut warnings),
             requires_verification: keys.get("auth.requires_verification", false),
             keep_sessions_on_password_change: keys.get("auth.keep_sessions_on_password_change", false),
         };
+        let uses_redis = |backend: &BackendSettings| matches!(backend.strategy, StrategySettings::Redis { .. });
+        let redis = RedisSettings::read(keys, auth.backends.iter().any(uses_redis), &mut warnings);
         let (password, argon2) = read_password(keys, profile);
         let breached = BreachedSettings::read(keys);
         let registration = keys.get("registration.enabled", true);
@@ -123,6 +129,7 @@ impl Config {
             database,
             secrets,
             auth,
+            redis,
             password,
             breached,
             argon2,
@@ -172,7 +179,6 @@ const LATER: &[&str] = &[
     "reset_password.",
     "mail.",
     "oauth.",
-    "redis.",
     "metrics.",
     "database.oauth_account_table",
     "secrets.oauth_tokens",
@@ -184,7 +190,8 @@ const STRICT_LACKS: &str = "profile = \"strict\" is not complete in this release
 
 /// Keys that also come from `…_FILE` and are never shown.
 fn is_secret(key: &str) -> bool {
-    key == "database.url" || (key.starts_with("secrets.") && key != "secrets.danger_accept_legacy")
+    matches!(key, "database.url" | "redis.url" | "redis.sentinel_password")
+        || (key.starts_with("secrets.") && key != "secrets.danger_accept_legacy")
 }
 
 /// `[password]`.

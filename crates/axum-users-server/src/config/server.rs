@@ -135,6 +135,11 @@ pub(super) fn is_local_name(name: &str) -> bool {
     name == "localhost" || name.ends_with(".localhost")
 }
 
+/// Whether an address, in text, is of this machine.
+pub(super) fn is_loopback_address(text: &str) -> bool {
+    text.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
+}
+
 fn is_origin(text: &str) -> bool {
     Url::parse(text).is_ok_and(|url| url.origin().is_tuple() && url.origin().ascii_serialization() == text)
 }

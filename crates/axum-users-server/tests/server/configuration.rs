@@ -116,15 +116,11 @@ fn what_comes_later_is_not_accepted_now() {
         "[mail]\nfrom = \"a\"",
         "[metrics]",
         "[oauth.provider.google]\nkind = \"google\"",
-        "[redis]\nurl = \"redis://127.0.0.1\"",
         "[verification]\nlifetime_seconds = 1",
         "[reset_password]\naudience = \"a\"",
         "[database]\noauth_account_table = \"a\"",
         "[database]\nurl = \"mongodb://localhost\"",
         "[database]\nuser_id = \"object_id\"",
-        "[auth.backend.jwt]\nstrategy = \"redis\"",
-        "[auth.backend.jwt]\nrefresh = true",
-        "[auth.backend.cookie]\nidle_lifetime_seconds = 5",
     ] {
         config_with(text, &[], &[]).refused(&["later"]);
     }

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     fmt::Debug,
     net::SocketAddr,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, Once},
     time::Duration,
 };
 
@@ -19,7 +19,7 @@ use tracing::{
     Event, Metadata, Subscriber,
     field::{Field, Visit},
     span::{Attributes, Id, Record},
-    subscriber::{DefaultGuard, Interest, set_default},
+    subscriber::{DefaultGuard, Interest, set_default, set_global_default},
 };
 
 use crate::people::{COOKIE, DB, JWT, OTHER, PASSWORD, Person, application, change, credential, superuser, visitor};
@@ -30,6 +30,11 @@ struct Trail(Arc<Mutex<Vec<BTreeMap<&'static str, String>>>>);
 
 impl Trail {
     fn start() -> (Self, DefaultGuard) {
+        // Of the whole process, so that no test without a subscriber settles that nobody wants these events.
+        static ALWAYS: Once = Once::new();
+        ALWAYS.call_once(|| {
+            let _ = set_global_default(Self::default());
+        });
         let trail = Self::default();
         (trail.clone(), set_default(trail))
     }

@@ -214,6 +214,31 @@ async fn refresh_requests_are_answered_as_the_standard_says() {
     }
 }
 
+/// An unused session ends for its refresh tokens too; each refresh is a use.
+#[tokio::test]
+async fn se_08_an_idle_session_cannot_be_refreshed() {
+    let store = MemoryStore::<()>::new();
+    let clock = axum_users::Clock::mock(time::OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap());
+    let jwt = JwtStrategy::new(b"w7Pj2mQ9sVbX4nRtZ1cYkL8dFhG3aE6u", QUARTER).unwrap().idle_lifetime(4 * QUARTER);
+    let backend = AuthBackend::new("jwt", BearerTransport::new("auth/jwt/login"), jwt);
+    let users = Users::builder(store.clone())
+        .passwords(cheap())
+        .clock(clock.clone())
+        .backend(backend.refresh(RefreshTokens::new(store, DAY)))
+        .build()
+        .unwrap();
+    let mobile = Mobile { users, clock };
+    visitor(&mobile.users).register("a@camelot.bt").await;
+    let mut tokens = mobile.login(JWT).await;
+    for _ in 0..3 {
+        mobile.clock.advance(Duration::minutes(59));
+        tokens = mobile.tokens(mobile.refresh(JWT, &tokens.refresh).await).await;
+    }
+    assert!(tokens.person.is_known().await);
+    mobile.clock.advance(Duration::minutes(60));
+    mobile.refused(JWT, &tokens.refresh).await;
+}
+
 #[tokio::test]
 async fn a_user_who_must_be_verified_first_keeps_the_token() {
     let store = MemoryStore::<()>::new();
