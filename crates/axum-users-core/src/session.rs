@@ -51,10 +51,10 @@ impl fmt::Debug for TokenHash {
 
 /// What an opaque token (43 characters of base64url, as we and FastAPI Users issue them) may be stored as: its hash, and as it was
 /// issued where both systems read the store. Any other text is stored nowhere.
-pub fn stored_forms(token: &str, shared: bool) -> impl Iterator<Item = String> + use<> {
+pub fn stored_forms(token: &str, hash: &TokenHash, shared: bool) -> impl Iterator<Item = String> + use<> {
     let ours = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
     let is_token = token.len() == 43 && token.bytes().all(ours);
-    let hash = is_token.then(|| TokenHash::of(token).0);
+    let hash = is_token.then(|| hash.0.clone());
     let plain = (is_token && shared).then(|| token.to_owned());
     hash.into_iter().chain(plain)
 }

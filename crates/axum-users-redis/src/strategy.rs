@@ -97,10 +97,11 @@ impl RedisStrategy {
 impl<P: UserProfile> Strategy<P> for RedisStrategy {
     async fn read_token(&self, token: &str, users: &UserManager<P>) -> Result<Option<TokenOwner<P>>, Error> {
         let asked_at = users.clock().unix();
-        for stored in stored_forms(token, self.shared) {
+        let hash = TokenHash::of(token);
+        for stored in stored_forms(token, &hash, self.shared) {
             let Some((value, left)) = self.client.get_with_ttl(&self.key(&stored)).await? else { continue };
             let Some(value) = Value::<P::Id>::parse(&value) else { return Ok(None) };
-            let session = value.session.unwrap_or_else(|| SessionId::of(&TokenHash::of(token)));
+            let session = value.session.unwrap_or_else(|| SessionId::of(&hash));
             let Some((user, state)) = users.get_for_token(&value.user_id, &session).await? else { return Ok(None) };
             let began = state.map(|state| state.created_at);
             let issued = value.issued_at.or(began).or_else(|| self.issued_by_its_end(left, asked_at));
@@ -147,7 +148,7 @@ impl<P: UserProfile> Strategy<P> for RedisStrategy {
     }
 
     async fn destroy_token(&self, token: &str, owner: &TokenOwner<P>, _users: &UserManager<P>) -> Result<(), Error> {
-        for stored in stored_forms(token, self.shared) {
+        for stored in stored_forms(token, &TokenHash::of(token), self.shared) {
             match self.client.delete(&self.key(&stored)).await {
                 Ok(()) => {}
                 // Its session is stored and has ended, so it counts for nobody here; Redis removes it when it expires.

@@ -5,7 +5,7 @@ use time::OffsetDateTime;
 
 use crate::{
     engine::Engine,
-    sessions::{session_id, state},
+    sessions::{STATE, session_id, state},
     store::{Failure, Store, integer, retried, text},
     users::read,
 };
@@ -20,14 +20,14 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
         let Some(row) = row else { return Ok(None) };
         let after_user = self.sql.columns.len();
         // A collation may find a token in another case.
-        if read::<String, E>(&row, after_user + 1)? != token {
+        if E::LAX_TEXT && read::<String, E>(&row, after_user + 2 + STATE)? != token {
             return Ok(None);
         }
         Ok(Some(StoredToken {
             user: self.user(&row)?,
             created_at: read::<OffsetDateTime, E>(&row, after_user)?,
-            session: session_id::<E>(&row, after_user + 2)?,
-            state: state::<E>(&row, after_user + 3)?,
+            session: session_id::<E>(&row, after_user + 1)?,
+            state: state::<E>(&row, after_user + 2)?,
         }))
     }
 

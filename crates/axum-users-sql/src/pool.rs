@@ -39,6 +39,14 @@ impl<E: Engine> Pool<E> {
         })
     }
 
+    /// The same for a read. Without a network nothing can be silent: a connection that is waited for has a limit of its own.
+    pub(crate) async fn read_within<T>(
+        &self,
+        call: impl Future<Output = Result<T, DatabaseError>>,
+    ) -> Result<T, DatabaseError> {
+        if E::OVER_NETWORK { self.within(call).await } else { call.await }
+    }
+
     /// A connection to read on.
     pub(crate) async fn reader(&self) -> Result<Connection<E>, sqlx::Error> {
         self.connection(None).await
@@ -73,6 +81,7 @@ impl<E: Engine> Pool<E> {
 }
 
 /// Makes a pool on a server test its connections before they are used, without waiting for one that is silent.
+#[cfg_attr(not(any(feature = "postgres", feature = "mysql")), expect(dead_code, reason = "SQLite is no server"))]
 pub(crate) fn over_network<E: Engine>(options: PoolOptions<E>, limit: Duration) -> PoolOptions<E> {
     options
         .acquire_timeout(limit)

@@ -376,9 +376,10 @@ fn create_sessions<E: Engine>(names: &Names, id_type: &str) -> Vec<String> {
             "CREATE TABLE {} (\n    id VARCHAR(22){exact} NOT NULL,\n    user_id {id_type} NOT NULL,\n    \
              backend VARCHAR(64) NOT NULL,\n    created_at BIGINT NOT NULL,\n    seen_at BIGINT NOT NULL,\n    \
              renewed_at BIGINT,\n    valid_until BIGINT NOT NULL,\n    ended BOOLEAN NOT NULL,\n    \
-             address VARCHAR(45),\n    user_agent VARCHAR(255){wide},\n    PRIMARY KEY (id){}\n)",
+             address VARCHAR(45),\n    user_agent VARCHAR(255){wide},\n    PRIMARY KEY (id){}\n){}",
             E::quote(&table),
             refers_to_user::<E>(names),
+            E::BY_KEY,
         ),
         side_index::<E>(&table, "user_id"),
         side_index::<E>(&table, "valid_until"),

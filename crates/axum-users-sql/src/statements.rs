@@ -160,10 +160,10 @@ impl Statements {
             )
             .into(),
             token_get: format!(
-                "SELECT {select}, {}, t.{}, t.session_id, {STATE} FROM {token_table} t JOIN {user_table} u ON u.{id} = t.{} \
+                "SELECT {select}, {}, t.session_id, {STATE}{} FROM {token_table} t JOIN {user_table} u ON u.{id} = t.{} \
                  LEFT JOIN {session_table} s ON s.id = coalesce(t.session_id, {}) WHERE t.{} = {}",
                 created_at.selected("t."),
-                token.name,
+                if E::LAX_TEXT { format!(", t.{}", token.name) } else { String::new() },
                 user_id.name,
                 p(1),
                 token.name,

@@ -78,7 +78,7 @@ macro_rules! on_engine {
 /// A read ends when its time is over.
 macro_rules! within_limit {
     ($self:expr, $store:ident => $call:expr) => {
-        on_engine!($self, $store => $store.pool.within($call).await)
+        on_engine!($self, $store => $store.pool.read_within($call).await)
     };
 }
 

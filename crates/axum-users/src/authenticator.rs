@@ -1,5 +1,7 @@
 //! Who is calling: the enabled backends in order, the first token that yields a user wins.
 
+use std::sync::Arc;
+
 use http::request::Parts;
 
 use crate::{Acting, Error, Guard, Secret, Strategy, UserProfile, Users, backend::AuthBackend};
@@ -12,16 +14,10 @@ pub(crate) struct Session<P: UserProfile> {
     pub(crate) backend: AuthBackend<P>,
 }
 
-impl<P: UserProfile> Clone for Session<P> {
-    fn clone(&self) -> Self {
-        Self { owner: self.owner.clone(), token: self.token.clone(), backend: self.backend.clone() }
-    }
-}
-
 impl<P: UserProfile> Session<P> {
     /// What was found for this request before.
     pub(crate) fn found(parts: &Parts) -> Option<&Self> {
-        parts.extensions.get::<Found<P>>()?.session.as_ref()
+        parts.extensions.get::<Found<P>>()?.session.as_deref()
     }
 
     /// This session as the one that asks for a change.
@@ -38,25 +34,28 @@ impl<P: UserProfile> Session<P> {
 
 /// What was found for one request, kept in its extensions, so that several extractors ask once.
 struct Found<P: UserProfile> {
-    enabled: Vec<bool>,
-    session: Option<Session<P>>,
+    /// A bit a backend, in their order.
+    enabled: u64,
+    session: Option<Arc<Session<P>>>,
 }
 
 impl<P: UserProfile> Clone for Found<P> {
     fn clone(&self) -> Self {
-        Self { enabled: self.enabled.clone(), session: self.session.clone() }
+        Self { enabled: self.enabled, session: self.session.clone() }
     }
 }
 
 impl<P: UserProfile> Users<P> {
     /// The session of a request, among the backends that the guard enables.
-    pub(crate) async fn session<G: Guard<P>>(&self, parts: &mut Parts) -> Result<Option<Session<P>>, Error> {
-        let enabled: Vec<bool> = self.backends().iter().map(|backend| G::enabled(backend.name(), parts)).collect();
+    pub(crate) async fn session<G: Guard<P>>(&self, parts: &mut Parts) -> Result<Option<Arc<Session<P>>>, Error> {
+        let bits = self.backends().iter().rev().map(|backend| u64::from(G::enabled(backend.name(), parts)));
+        let enabled = bits.fold(0, |all, bit| all << 1 | bit);
         if let Some(found) = parts.extensions.get::<Found<P>>().filter(|found| found.enabled == enabled) {
             return Ok(found.session.clone());
         }
-        let backends = self.backends().iter().zip(&enabled).filter(|(_, enabled)| **enabled).map(|(it, _)| it);
-        let session = self.first_session(backends, parts).await?;
+        let backends = self.backends().iter().enumerate().filter(|(index, _)| enabled >> index & 1 == 1);
+        let backends = backends.map(|(_, backend)| backend);
+        let session = self.first_session(backends, parts).await?.map(Arc::new);
         parts.extensions.insert(Found { enabled, session: session.clone() });
         Ok(session)
     }

@@ -1,6 +1,6 @@
 //! Extractors.
 
-use std::{convert::Infallible, marker::PhantomData, ops::Deref};
+use std::{convert::Infallible, marker::PhantomData, ops::Deref, sync::Arc};
 
 use axum::{
     extract::{FromRef, FromRequestParts, OptionalFromRequestParts},
@@ -30,7 +30,7 @@ use crate::{
 ///     Router::new().route("/hello", get(hello)).route("/news", get(news)).route("/admin", get(admin));
 /// ```
 pub struct CurrentUser<P: UserProfile, G = Active> {
-    session: Session<P>,
+    session: Arc<Session<P>>,
     guard: PhantomData<fn() -> G>,
 }
 
@@ -38,7 +38,7 @@ impl<P: UserProfile, G> CurrentUser<P, G> {
     /// The user itself.
     #[must_use]
     pub fn into_user(self) -> User<P> {
-        self.session.owner.user
+        self.session.owner.user.clone()
     }
 
     /// The token that proved it, as it was sent.
@@ -71,7 +71,7 @@ impl<P: UserProfile, G> CurrentUser<P, G> {
         self.session.acting(None)
     }
 
-    pub(crate) fn session(&self) -> &Session<P> {
+    pub(crate) fn session(&self) -> &Arc<Session<P>> {
         &self.session
     }
 }
@@ -152,7 +152,7 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
         let users = Users::<P>::from_ref(state);
         let session = users.session::<G>(parts).await.ok().flatten();
-        let token = session.map(|it| it.token).or_else(|| users.presented_token::<G>(parts));
+        let token = session.map(|it| it.token.clone()).or_else(|| users.presented_token::<G>(parts));
         Ok(Self { token, guard: PhantomData })
     }
 }

@@ -36,7 +36,7 @@ pub(crate) fn internal_error() -> Response {
 }
 
 /// Headers of every answer of our routes (ASVS 14.3.2, 3.4.4).
-pub(crate) async fn with_safe_headers(mut response: Response) -> Response {
+pub(crate) fn with_safe_headers(mut response: Response) -> Response {
     let headers = response.headers_mut();
     for (name, value) in [
         (header::CACHE_CONTROL, "no-store"),

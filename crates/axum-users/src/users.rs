@@ -249,6 +249,9 @@ impl<P: UserProfile> UsersBuilder<P> {
         if self.backends.is_empty() {
             return Err(ConfigError::new("at least one backend is needed: nobody could log in"));
         }
+        if self.backends.len() > MOST_BACKENDS {
+            return Err(ConfigError::new(format!("{MOST_BACKENDS} backends at most")));
+        }
         let mut identifiers = Vec::new();
         for backend in &self.backends {
             backend.checked()?;
@@ -293,6 +296,9 @@ impl ConfigError {
 fn identifier(name: &str) -> String {
     name.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').skip_while(|c| !c.is_ascii_alphabetic()).collect()
 }
+
+/// One bit each says which of them are enabled for a request.
+const MOST_BACKENDS: usize = 64;
 
 /// How long a client waits before it asks again, when nothing better is known.
 pub(crate) const RETRY_AFTER: Duration = Duration::from_secs(1);

@@ -76,8 +76,9 @@ impl<P: UserProfile> DatabaseStrategy<P> {
 
 impl<P: UserProfile> Strategy<P> for DatabaseStrategy<P> {
     async fn read_token(&self, token: &str, users: &UserManager<P>) -> Result<Option<TokenOwner<P>>, Error> {
-        let own_session = SessionId::of(&TokenHash::of(token));
-        for stored in stored_forms(token, self.shared) {
+        let hash = TokenHash::of(token);
+        let own_session = SessionId::of(&hash);
+        for stored in stored_forms(token, &hash, self.shared) {
             let Some(row) = self.tokens.get(&stored, &own_session).await? else { continue };
             let now = users.clock().now();
             let issued = row.created_at.unix_timestamp();
@@ -113,7 +114,7 @@ impl<P: UserProfile> Strategy<P> for DatabaseStrategy<P> {
     }
 
     async fn destroy_token(&self, token: &str, _owner: &TokenOwner<P>, _users: &UserManager<P>) -> Result<(), Error> {
-        for stored in stored_forms(token, self.shared) {
+        for stored in stored_forms(token, &TokenHash::of(token), self.shared) {
             self.tokens.delete(&stored).await?;
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! Tokens that say themselves whose they are: JWTs.
 
-use std::time::Duration;
+use std::{sync::OnceLock, time::Duration};
 
 use super::{IssuedToken, Strategy, TokenOwner};
 use crate::{
@@ -32,6 +32,8 @@ pub struct JwtStrategy {
     accept_without_exp: bool,
     idle_lifetime: Option<Duration>,
     explicit_type: bool,
+    /// What all that demands of a token, put together at the first one.
+    validation: OnceLock<Validation>,
 }
 
 impl JwtStrategy {
@@ -80,6 +82,7 @@ impl JwtStrategy {
             accept_without_exp: false,
             idle_lifetime: None,
             explicit_type: false,
+            validation: OnceLock::new(),
         })
     }
 
@@ -87,6 +90,7 @@ impl JwtStrategy {
     #[must_use]
     pub fn audience(mut self, audience: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.audience = audience.into_iter().map(Into::into).collect();
+        self.validation = OnceLock::new();
         self
     }
 
@@ -95,6 +99,7 @@ impl JwtStrategy {
     #[must_use]
     pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
         self.issuer = Some(issuer.into());
+        self.validation = OnceLock::new();
         self
     }
 
@@ -104,6 +109,7 @@ impl JwtStrategy {
     #[must_use]
     pub fn explicit_type(mut self) -> Self {
         self.explicit_type = true;
+        self.validation = OnceLock::new();
         self
     }
 
@@ -114,6 +120,7 @@ impl JwtStrategy {
     #[must_use]
     pub fn danger_accept_without_exp(mut self) -> Self {
         self.accept_without_exp = true;
+        self.validation = OnceLock::new();
         self
     }
 
@@ -124,6 +131,7 @@ impl JwtStrategy {
     #[must_use]
     pub fn danger_without_lifetime(mut self) -> Self {
         self.lifetime = None;
+        self.validation = OnceLock::new();
         self
     }
 
@@ -134,7 +142,11 @@ impl JwtStrategy {
         self
     }
 
-    fn validation(&self) -> Validation {
+    fn validation(&self) -> &Validation {
+        self.validation.get_or_init(|| self.demands())
+    }
+
+    fn demands(&self) -> Validation {
         let mut validation = Validation::audiences(&self.audience);
         if let Some(issuer) = &self.issuer {
             validation = validation.issuer(issuer);
@@ -158,7 +170,7 @@ impl JwtStrategy {
 impl<P: UserProfile> Strategy<P> for JwtStrategy {
     async fn read_token(&self, token: &str, users: &UserManager<P>) -> Result<Option<TokenOwner<P>>, Error> {
         let now = users.clock().unix();
-        let Ok(claims) = self.keys.decode(token, &self.validation(), now) else { return Ok(None) };
+        let Ok(claims) = self.keys.decode(token, self.validation(), now) else { return Ok(None) };
         let Some(id) = claims.subject().and_then(P::Id::parse) else { return Ok(None) };
         let named = claims.text("sid").and_then(SessionId::parse);
         let session = named.unwrap_or_else(|| SessionId::of(&TokenHash::of(&canonical(token))));

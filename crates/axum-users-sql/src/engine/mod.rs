@@ -29,6 +29,10 @@ pub(crate) trait Engine: Database {
     const CREATED_AT: &'static str;
     /// Text that is compared to the letter, where the default of the engine is laxer.
     const EXACT_TEXT: &'static str = "";
+    /// Ends a table that is found by its primary key alone, where that saves a look-up.
+    const BY_KEY: &'static str = "";
+    /// Whether a column that somebody else made may find a token in another case.
+    const LAX_TEXT: bool = false;
     /// Text of any language, where the default of the database may not hold it.
     const WIDE_TEXT: &'static str = "";
     /// Whether `created_at` has whole seconds only.

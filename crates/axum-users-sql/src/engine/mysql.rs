@@ -20,6 +20,7 @@ impl Engine for MySql {
     const COUNTED_ID: &'static str = "INTEGER NOT NULL AUTO_INCREMENT";
     const CREATED_AT: &'static str = "TIMESTAMP";
     const EXACT_TEXT: &'static str = " CHARACTER SET utf8mb4 COLLATE utf8mb4_bin";
+    const LAX_TEXT: bool = true;
     const WIDE_TEXT: &'static str = " CHARACTER SET utf8mb4";
     const SIDE_TABLES_REFER: bool = false;
     const WHOLE_SECONDS: bool = true;

@@ -32,6 +32,7 @@ impl Engine for Sqlite {
     // Without the word, the number of a deleted user is given out again.
     const COUNTED_ID: &'static str = "INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL";
     const CREATED_AT: &'static str = "TIMESTAMP";
+    const BY_KEY: &'static str = " WITHOUT ROWID";
     const REUSES_IDS: bool = true;
     const OVER_NETWORK: bool = false;
     const ONE_WRITER: bool = true;

@@ -48,7 +48,7 @@ pub fn openapi_router<S: Clone + Send + Sync + 'static>(document: &OpenApi) -> R
         .route("/docs/start.js", get(|| async { file("text/javascript; charset=utf-8", START) }))
         .route("/docs/swagger-ui-bundle.js", get(|| async { compressed("text/javascript; charset=utf-8", SCRIPT) }))
         .route("/docs/swagger-ui.css", get(|| async { compressed("text/css; charset=utf-8", STYLE) }))
-        .layer(axum::middleware::map_response(respond::with_safe_headers))
+        .layer(axum::middleware::map_response(async |response| respond::with_safe_headers(response)))
         .with_state(json)
 }
 

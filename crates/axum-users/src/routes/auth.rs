@@ -1,5 +1,7 @@
 //! `POST /login` and `POST /logout` of one backend.
 
+use std::sync::Arc;
+
 use axum::{
     Router,
     extract::{Request, State},
@@ -67,7 +69,7 @@ async fn logout<P: UserProfile>(
 ) -> Result<Response, ApiError> {
     let (mut parts, _) = request.into_parts();
     let session = match current::<P, Anyone>(&users, &mut parts).await? {
-        Ok(user) => user.session().clone(),
+        Ok(user) => Arc::clone(user.session()),
         Err(denied) => return Err(denied.into()),
     };
     users.admits(&session.owner.user)?;

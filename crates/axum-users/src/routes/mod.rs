@@ -8,22 +8,23 @@ mod users;
 mod verify;
 
 use std::{
+    convert::Infallible,
     future::{Future, poll_fn},
     net::{IpAddr, SocketAddr},
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
-    pin::pin,
-    task::Poll,
+    pin::Pin,
+    task::{Context, Poll},
 };
 
 use axum::{
     Router,
     extract::{ConnectInfo, Request},
-    middleware::{Next, from_fn, map_response},
     response::{IntoResponse as _, Response},
     routing::MethodRouter,
 };
 use axum_users_core::{RequestInfo, StoredSession, Strategy as _, session::is_idle};
 use http::{HeaderValue, StatusCode, header, request::Parts};
+use tower::{Service, layer::layer_fn};
 use tracing::Instrument as _;
 
 use crate::{
@@ -196,20 +197,40 @@ fn finish<S: Clone + Send + Sync + 'static, T: Clone + Send + Sync + 'static>(
     router: Router<S>,
     state: S,
 ) -> Router<T> {
-    router.layer(from_fn(caught)).layer(map_response(respond::with_safe_headers)).with_state(state)
+    router.layer(layer_fn(Guarded)).with_state(state)
 }
 
-/// A panic is one 500 (ASVS 16.5.4). What was said is not logged: it may hold what a request brought along.
-async fn caught(request: Request, next: Next) -> Response {
-    let mut work = pin!(next.run(request));
-    let answer = poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context))) {
-        Ok(polled) => polled.map(Some),
-        Err(_) => Poll::Ready(None),
-    });
-    answer.await.unwrap_or_else(|| {
-        tracing::error!("a handler panicked");
-        ApiError::Internal.into_response()
-    })
+/// A panic is one 500 (ASVS 16.5.4); what was said is not logged: it may hold what a request brought along. Every answer gets our
+/// headers.
+#[derive(Clone)]
+struct Guarded<S>(S);
+
+impl<S> Service<Request> for Guarded<S>
+where
+    S: Service<Request, Response = Response, Error = Infallible>,
+    S::Future: Send + 'static,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.0.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let mut work = Box::pin(self.0.call(request));
+        Box::pin(async move {
+            let answer = poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context))) {
+                Ok(polled) => polled,
+                Err(_) => {
+                    tracing::error!("a handler panicked");
+                    Poll::Ready(Ok(ApiError::Internal.into_response()))
+                }
+            });
+            answer.await.map(respond::with_safe_headers)
+        })
+    }
 }
 
 /// Runs to its end though the client hangs up, so that what follows a write happens.

@@ -91,7 +91,7 @@ async fn end_theirs<P: UserProfile>(
     request: Request,
 ) -> Result<Response, ApiError> {
     let (mut parts, _) = request.into_parts();
-    fresh(&users, &superuser(&users, &mut parts).await?)?;
+    fresh(&users, &*superuser(&users, &mut parts).await?)?;
     let user = find(&users, id).await?;
     uninterrupted(async move {
         users.manager().end_sessions(&user, None, Some(&users.request_info(&parts))).await?;
@@ -106,7 +106,7 @@ async fn end_one_of_theirs<P: UserProfile>(
     request: Request,
 ) -> Result<Response, ApiError> {
     let (mut parts, _) = request.into_parts();
-    fresh(&users, &superuser(&users, &mut parts).await?)?;
+    fresh(&users, &*superuser(&users, &mut parts).await?)?;
     let Ok(Path((id, session))) = ids else { return Err(ApiError::NotFound) };
     let user = find(&users, Ok(Path(id))).await?;
     let session = SessionId::parse(&session).ok_or(ApiError::NotFound)?;

@@ -1,5 +1,7 @@
 //! `GET|PATCH /me` and `GET|PATCH|DELETE /{id}`.
 
+use std::sync::Arc;
+
 use axum::{
     Router,
     extract::{Path, Request, State, rejection::PathRejection},
@@ -36,7 +38,7 @@ pub(super) fn router<P: UserProfile, S: Clone + Send + Sync + 'static>(users: Us
 async fn me<P: UserProfile>(State(users): State<Users<P>>, request: Request) -> Result<Response, ApiError> {
     let (mut parts, _) = request.into_parts();
     let session = person(&users, &mut parts).await?;
-    Ok(read(session.owner.user))
+    Ok(read(session.owner.user.clone()))
 }
 
 async fn patch_me<P: UserProfile>(State(users): State<Users<P>>, request: Request) -> Result<Response, ApiError> {
@@ -97,7 +99,7 @@ async fn delete<P: UserProfile>(users: Users<P>, id: PathId, request: Request) -
 async fn update<P: UserProfile>(
     users: Users<P>,
     parts: Parts,
-    session: Session<P>,
+    session: Arc<Session<P>>,
     user: User<P>,
     body: JsonBody,
     fields: Fields,
@@ -125,9 +127,9 @@ async fn update<P: UserProfile>(
 }
 
 /// The session of a person who may use these routes.
-pub(super) async fn person<P: UserProfile>(users: &Users<P>, parts: &mut Parts) -> Result<Session<P>, ApiError> {
+pub(super) async fn person<P: UserProfile>(users: &Users<P>, parts: &mut Parts) -> Result<Arc<Session<P>>, ApiError> {
     let session = match current::<P, Anyone>(users, parts).await? {
-        Ok(user) => user.session().clone(),
+        Ok(user) => Arc::clone(user.session()),
         Err(denied) => {
             if let Some(session) = Session::<P>::found(parts) {
                 refuse(users, parts, &session.owner.user, "foreign_origin");
@@ -144,7 +146,10 @@ pub(super) async fn person<P: UserProfile>(users: &Users<P>, parts: &mut Parts) 
 }
 
 /// The session of a superuser; others learn nothing about any id (ASVS 8.2.2).
-pub(super) async fn superuser<P: UserProfile>(users: &Users<P>, parts: &mut Parts) -> Result<Session<P>, ApiError> {
+pub(super) async fn superuser<P: UserProfile>(
+    users: &Users<P>,
+    parts: &mut Parts,
+) -> Result<Arc<Session<P>>, ApiError> {
     let session = person(users, parts).await?;
     if !session.owner.user.is_superuser {
         refuse(users, parts, &session.owner.user, "not_superuser");
