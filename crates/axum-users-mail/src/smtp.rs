@@ -2,7 +2,7 @@
 
 use std::{
     fmt, fs,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -213,10 +213,8 @@ impl SmtpMailerBuilder {
         } else {
             let mut tls = TlsParameters::builder(server.host.clone());
             if let Some(path) = &self.ca_file {
-                let pem = fs::read(path)
-                    .map_err(|source| SmtpConfigError::CaFile { path: path.clone(), source: source.into() })?;
-                let authority = Certificate::from_pem(&pem)
-                    .map_err(|source| SmtpConfigError::CaFile { path: path.clone(), source: source.into() })?;
+                let authority =
+                    authority(path).map_err(|source| SmtpConfigError::CaFile { path: path.clone(), source })?;
                 tls = tls.certificate_store(CertificateStore::None).add_root_certificate(authority);
             }
             let tls = tls.build_rustls().map_err(|_| SmtpConfigError::Url("TLS cannot be set up for this host"))?;
@@ -233,6 +231,16 @@ impl SmtpMailerBuilder {
         })))
     }
 }
+
+fn authority(path: &Path) -> Result<Certificate, Box<dyn std::error::Error + Send + Sync>> {
+    let pem = fs::read(path)?;
+    if !pem.windows(PEM.len()).any(|part| part == PEM) {
+        return Err("there is no certificate in it".into());
+    }
+    Ok(Certificate::from_pem(&pem)?)
+}
+
+const PEM: &[u8] = b"-----BEGIN CERTIFICATE-----";
 
 /// A mail server that cannot be used as it is configured; no message holds a password.
 #[derive(Debug, thiserror::Error)]
