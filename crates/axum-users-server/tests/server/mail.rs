@@ -30,19 +30,19 @@ fn av_07_each_mail_of_a_user_leaves_once() {
         let user = address("arthur");
         assert_eq!(server.register(&user).status, 201);
         ask(&server, "request-verify-token", &user);
-        let verify = wait_for(&user, 1).remove(0);
+        let verify = wait_for(&server, &user, 1).remove(0);
         assert_eq!(post(&server, "verify", &json!({ "token": verify.token("/verify") })).status, 200);
         ask(&server, "forgot-password", &user);
-        let reset = wait_for(&user, 2).remove(1);
+        let reset = wait_for(&server, &user, 2).remove(1);
         let body = json!({ "token": reset.token("/reset-password"), "password": NEW_PASSWORD });
         assert_eq!(post(&server, "reset-password", &body).status, 200);
         let token = server.token(&user, NEW_PASSWORD);
-        wait_for(&user, 3);
+        wait_for(&server, &user, 3);
         let other = address("pendragon");
         let change = json!({ "email": other, "current_password": NEW_PASSWORD });
         assert_eq!(server.json("PATCH", "/users/me", Some(&token), &change).status, 200);
-        wait_for(&other, 1);
-        let mails = wait_for(&user, 4);
+        wait_for(&server, &other, 1);
+        let mails = wait_for(&server, &user, 4);
         let subjects: Vec<&str> = mails.iter().map(|mail| mail.header("Subject")).collect();
         assert_eq!(
             subjects,
@@ -95,7 +95,7 @@ fn rc_09_a_forged_host_changes_no_link() {
         )
         .unwrap();
         assert_eq!(Answer::read(stream).status, 202);
-        let mail = wait_for(&user, before + 1).remove(before);
+        let mail = wait_for(&server, &user, before + 1).remove(before);
         let text = mail.text();
         assert!(text.contains(&format!("\n{SITE}{path}?token=")), "{text}");
         assert!(!mail.value["data"].as_str().unwrap().contains("mordred"), "{text}");
@@ -112,7 +112,7 @@ fn rg_05_an_odd_address_gets_one_mail_with_one_head() {
         let user = format!("{local}{unique}@camelot.bt");
         assert_eq!(server.register(&user).status, 201, "{user}");
         ask(&server, "forgot-password", &user);
-        let mail = wait_for(&user, 1).remove(0);
+        let mail = wait_for(&server, &user, 1).remove(0);
         assert_eq!(mail.value["to"], json!([user]));
         let data = mail.value["data"].as_str().unwrap();
         let head = data.split_once("\r\n\r\n").unwrap().0;
@@ -144,7 +144,7 @@ fn av_07_a_mail_server_that_is_away_delays_no_answer_and_loses_no_mail() {
     assert!(users.iter().all(|user| mails_to(user).is_empty()));
     proxy.set(Network::Passes);
     for user in &users {
-        let mail = wait_for(user, 1).remove(0);
+        let mail = wait_for(&server, user, 1).remove(0);
         let body = json!({ "token": mail.token("/reset-password"), "password": NEW_PASSWORD });
         assert_eq!(post(&server, "reset-password", &body).status, 200);
     }
@@ -161,14 +161,14 @@ fn av_07_a_killed_server_sends_after_it_is_started_again() {
     assert_eq!(server.register(&user).status, 201);
     proxy.set(Network::Refuses);
     ask(&server, "request-verify-token", &user);
-    // Until then the message is in the hands of a worker, and stays there for the two minutes of a lease.
-    server.wait_for("a message is tried again later");
+    // Until the store has said so, the message is in the hands of a worker, and stays there for the two minutes of a lease.
+    server.wait_for("\"axum_users_user_outbox\" SET due_at = ?1 WHERE");
     server.signal(Signal::KILL);
     server.wait();
     proxy.set(Network::Passes);
     assert!(mails_to(&user).is_empty());
     let server = serve(&folder, &url);
-    let mail = wait_for(&user, 1).remove(0);
+    let mail = wait_for(&server, &user, 1).remove(0);
     assert_eq!(post(&server, "verify", &json!({ "token": mail.token("/verify") })).status, 200);
     server.stop();
     assert_eq!(mails_to(&user).len(), 1);
@@ -185,7 +185,7 @@ fn av_07_a_mail_that_is_put_off_leaves_later_and_one_that_is_refused_does_not() 
         ask(&server, "request-verify-token", user);
     }
     for user in [&busy, &late] {
-        wait_for(user, 1);
+        wait_for(&server, user, 1);
         assert_eq!(attempts(user), 2);
     }
     server.wait_for("a message was given up");
@@ -208,10 +208,10 @@ fn av_07_a_connection_that_is_lost_after_the_mail_leaves_one_mail() {
         ask(&server, "request-verify-token", user);
     }
     // Taken twice, and known to be the same: nobody told us of the first time.
-    let mails = wait_for(&kept, 2);
+    let mails = wait_for(&server, &kept, 2);
     assert_eq!(mails[0].header("Message-ID"), mails[1].header("Message-ID"));
     assert_eq!(mails[0].token("/verify"), mails[1].token("/verify"));
-    wait_for(&lost, 1);
+    wait_for(&server, &lost, 1);
     server.stop();
     assert_eq!((mails_to(&kept).len(), mails_to(&lost).len()), (2, 1));
 }
@@ -309,7 +309,7 @@ impl Taken {
 }
 
 /// The mails to this address, as soon as there are so many.
-fn wait_for(to: &str, count: usize) -> Vec<Taken> {
+fn wait_for(server: &Server, to: &str, count: usize) -> Vec<Taken> {
     let start = Instant::now();
     loop {
         let mails = mails_to(to);
@@ -317,7 +317,8 @@ fn wait_for(to: &str, count: usize) -> Vec<Taken> {
             assert_eq!(mails.len(), count, "more mails than expected to {to}");
             return mails;
         }
-        assert!(start.elapsed() < PATIENCE, "{count} mails to {to} do not come, but {}", mails.len());
+        let (found, log) = (mails.len(), server.log());
+        assert!(start.elapsed() < PATIENCE, "{count} mails to {to} do not come, but {found}: {log}");
         thread::sleep(Duration::from_millis(50));
     }
 }
