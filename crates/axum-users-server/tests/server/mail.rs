@@ -162,7 +162,7 @@ fn av_07_a_killed_server_sends_after_it_is_started_again() {
     proxy.set(Network::Refuses);
     ask(&server, "request-verify-token", &user);
     // Until the store has said so, the message is in the hands of a worker, and stays there for the two minutes of a lease.
-    server.wait_for("\"axum_users_user_outbox\" SET due_at = ?1 WHERE");
+    server.wait_for("SET due_at = ?1 WHERE id");
     server.signal(Signal::KILL);
     server.wait();
     proxy.set(Network::Passes);
