@@ -289,7 +289,8 @@ async fn a_mailer_sends_in_the_readers_language_and_hooks_what_they_like() {
     let client = Client::new(mail::with_a_mailer(MEMORY, mailer.clone()).await.unwrap());
     client.register("", "arthur@camelot.bt", json!({})).await;
     let request = Request::builder().method("POST").uri("/auth/forgot-password").header("accept-language", "de");
-    let request = request.header("content-type", "application/json").body(r#"{"email":"arthur@camelot.bt"}"#.into());
+    let request =
+        request.header("content-type", "application/json").body(Body::from(r#"{"email":"arthur@camelot.bt"}"#));
     assert_eq!(client.router.clone().oneshot(request.unwrap()).await.unwrap().status(), 202);
     let sent = until(|| mailer.mails().first().cloned()).await;
     assert_eq!(sent.subject(), "Setzen Sie ein neues Passwort für Camelot");
