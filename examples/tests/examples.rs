@@ -14,6 +14,9 @@ mod custom_guard;
 #[path = "../hooks.rs"]
 mod hooks;
 #[expect(dead_code, reason = "`main` is not called here")]
+#[path = "../mail.rs"]
+mod mail;
+#[expect(dead_code, reason = "`main` is not called here")]
 #[path = "../minimal.rs"]
 mod minimal;
 #[expect(dead_code, reason = "`main` is not called here")]
@@ -278,4 +281,41 @@ async fn tokens_live_in_redis() {
     assert_eq!(stranger.get("/hello").await.0, 401);
     assert_eq!(client.send("POST", "/auth/redis/logout", "text/plain", String::new()).await.status(), 204);
     assert_eq!(client.get("/hello").await.0, 401);
+}
+
+#[tokio::test]
+async fn a_mailer_sends_in_the_readers_language_and_hooks_what_they_like() {
+    let mailer = axum_users::DevelopmentMailer::new(mail::templates().unwrap());
+    let client = Client::new(mail::with_a_mailer(MEMORY, mailer.clone()).await.unwrap());
+    client.register("", "arthur@camelot.bt", json!({})).await;
+    let request = Request::builder().method("POST").uri("/auth/forgot-password").header("accept-language", "de");
+    let request =
+        request.header("content-type", "application/json").body(Body::from(r#"{"email":"arthur@camelot.bt"}"#));
+    assert_eq!(client.router.clone().oneshot(request.unwrap()).await.unwrap().status(), 202);
+    let sent = until(|| mailer.mails().first().cloned()).await;
+    assert_eq!(sent.subject(), "Setzen Sie ein neues Passwort für Camelot");
+    let token = sent.link().unwrap().strip_prefix("http://localhost:8000/reset-password?token=").unwrap();
+    let reset = json!({ "token": token, "password": "correct horse battery" });
+    assert_eq!(client.json("POST", "/auth/reset-password", reset).await.0, 200);
+
+    let messages = mail::Messages::default();
+    let client = Client::new(mail::with_hooks(MEMORY, messages.clone()).await.unwrap());
+    client.register("", "arthur@camelot.bt", json!({})).await;
+    client.json("POST", "/auth/request-verify-token", json!({ "email": "arthur@camelot.bt" })).await;
+    let (_, text) = until(|| messages.sent().first().cloned()).await;
+    let token = text.strip_prefix("arthur@camelot.bt: verify with ").unwrap();
+    assert_eq!(client.json("POST", "/auth/verify", json!({ "token": token })).await.0, 200);
+}
+
+/// A worker's result, as soon as it is there.
+async fn until<T>(mut look: impl FnMut() -> Option<T>) -> T {
+    let found = async {
+        loop {
+            match look() {
+                Some(found) => return found,
+                None => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
+            }
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(60), found).await.unwrap()
 }

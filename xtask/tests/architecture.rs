@@ -11,11 +11,12 @@ use std::{
 use serde_json::Value;
 
 /// Each crate with its floor. An arrow points to a lower floor, never to the same or a higher one.
-const FLOORS: [(&str, u8); 8] = [
+const FLOORS: [(&str, u8); 9] = [
     ("axum-users-macros", 0),
     ("axum-users-core", 0),
     ("axum-users-sql", 1),
     ("axum-users-redis", 1),
+    ("axum-users-mail", 1),
     ("axum-users-testing", 1),
     ("axum-users", 2),
     ("axum-users-server", 3),
@@ -50,7 +51,7 @@ fn core_names_neither_a_web_framework_nor_a_driver() {
     let core = packages().into_iter().find(|package| package["name"] == "axum-users-core").unwrap();
     for dependency in core["dependencies"].as_array().unwrap() {
         let name = dependency["name"].as_str().unwrap();
-        for banned in ["axum", "hyper", "tower", "sqlx", "mongodb", "redis"] {
+        for banned in ["axum", "hyper", "tower", "sqlx", "mongodb", "redis", "lettre"] {
             assert!(name != banned && !name.starts_with(&format!("{banned}-")), "core depends on {name}");
         }
     }

@@ -6,12 +6,11 @@ use axum::Router;
 use axum_users::{
     AccessTokenDatabase, AuthBackend, BearerTransport, BreachedPasswordsRange, CookieTransport, DatabaseStrategy,
     DefaultHasher, JwtStrategy, PasswordPool, RedisStrategy, RefreshTokenDatabase, RefreshTokens, SameSite, Secret,
-    SqlStore, SqlStoreBuilder, Strategy, UserDatabase, UserId, UserManager, UserProfile, Users,
+    SqlStore, SqlStoreBuilder, Strategy, TokenSettings, UserDatabase, UserId, UserManager, UserProfile, Users,
     jwt::{JwtKey, JwtKeys},
     memory::MemoryStore,
     openapi::OpenApi,
     password::{BreachedError, BreachedPasswords, BreachedPasswordsFile, OnFailure, PasswordSha1},
-    random,
 };
 use zeroize::Zeroizing;
 
@@ -19,9 +18,10 @@ use crate::{
     Failure,
     config::{
         BackendSettings, BreachedList, Config, CookieSettings, JwtKeySettings, SameSiteSetting, StrategySettings,
-        TransportSettings,
+        TokenLifetime, TransportSettings,
     },
     profile::{self, ServerProfile},
+    secrets::{Secrets, SigningSecret},
     web,
 };
 
@@ -34,9 +34,13 @@ pub(crate) struct App<Id: UserId> {
 
 impl<Id: UserId> App<Id> {
     /// Opens everything.
-    pub(crate) async fn open(config: &Config, jwt: &Secret) -> Result<Self, Failure> {
+    pub(crate) async fn open(config: &Config, secrets: &Secrets) -> Result<Self, Failure> {
         let store = store_builder::<Id>(config)?.connect().await?;
-        let users = users(config, store.clone(), jwt, breached(config)?)?;
+        let users = users(config, store.clone(), secrets, breached(config)?)?;
+        if config.mail.is_some() {
+            // Messages of an earlier run leave now.
+            users.start_worker();
+        }
         let router = web::router(config, &users);
         Ok(Self { users, store, router })
     }
@@ -87,14 +91,14 @@ pub(crate) fn openapi<Id: UserId>(config: &Config) -> Result<OpenApi, Failure> {
     if !profile::install(&config.columns) {
         return Err(Failure::failed("this process serves other own columns already"));
     }
-    let users = users::<Id, _>(config, MemoryStore::new(), &random::token(), None)?;
+    let users = users::<Id, _>(config, MemoryStore::new(), &Secrets::unused(), None)?;
     Ok(web::openapi(config, &users))
 }
 
 fn users<Id: UserId, D>(
     config: &Config,
     store: D,
-    jwt: &Secret,
+    secrets: &Secrets,
     breached: Option<(Breached, OnFailure)>,
 ) -> Result<Users<ServerProfile<Id>>, Failure>
 where
@@ -119,10 +123,24 @@ where
     if let Some((list, on_failure)) = breached {
         builder = builder.breached_passwords(list, on_failure);
     }
+    if let (Some(mail), Some(secrets)) = (&config.mail, &secrets.mailed) {
+        builder = builder
+            .verification(token_settings(&config.verification, &secrets.verification)?)
+            .reset_password(token_settings(&config.reset_password, &secrets.reset_password)?)
+            .mailer(mail.mailer.clone())
+            .notices(mail.notices);
+    }
     for settings in &config.auth.backends {
-        builder = builder.backend(backend(config, settings, store.clone(), jwt)?);
+        builder = builder.backend(backend(config, settings, store.clone(), &secrets.jwt)?);
     }
     builder.build().map_err(Failure::usage)
+}
+
+/// The configuration has judged these secrets already, and let weak ones through only where that was asked for.
+fn token_settings(lifetime: &TokenLifetime, signing: &SigningSecret) -> Result<TokenSettings, Failure> {
+    let settings = TokenSettings::danger_weak_secret(signing.secret.expose().as_bytes()).map_err(Failure::usage)?;
+    let settings = settings.lifetime(lifetime.lifetime).audience(&lifetime.audience);
+    Ok(signing.previous.iter().fold(settings, |settings, secret| settings.previous(secret.expose().as_bytes())))
 }
 
 /// The list of breached passwords that is configured, opened.
@@ -170,7 +188,7 @@ fn backend<P: UserProfile>(
     config: &Config,
     settings: &BackendSettings,
     store: impl AccessTokenDatabase<P> + RefreshTokenDatabase<P> + Clone,
-    jwt: &Secret,
+    jwt: &SigningSecret,
 ) -> Result<AuthBackend<P>, Failure> {
     let idle = settings.idle_lifetime;
     let backend = match &settings.strategy {
@@ -247,7 +265,7 @@ fn redis_strategy(config: &Config, lifetime: Option<Duration>) -> Result<RedisSt
 
 fn jwt_strategy(
     config: &Config,
-    secret: &Secret,
+    signing: &SigningSecret,
     lifetime: Option<Duration>,
     audience: &[String],
     key: &JwtKeySettings,
@@ -257,8 +275,8 @@ fn jwt_strategy(
         JwtKeySettings::Secret(algorithm) => {
             let key =
                 |secret: &Secret| JwtKey::from_secret(*algorithm, secret.expose().as_bytes()).map_err(Failure::usage);
-            let mut keys = JwtKeys::new(key(secret)?);
-            for previous in &config.secrets.previous_jwt {
+            let mut keys = JwtKeys::new(key(&signing.secret)?);
+            for previous in &signing.previous {
                 keys = keys.previous(key(previous)?);
             }
             keys
@@ -297,7 +315,7 @@ mod tests {
                 .variable(&key("REFRESH_LIFETIME_SECONDS"), "7200")
         });
         let config = Config::load(&sources).unwrap();
-        let users = users::<uuid::Uuid, _>(&config, MemoryStore::new(), &random::token(), None).unwrap();
+        let users = users::<uuid::Uuid, _>(&config, MemoryStore::new(), &Secrets::unused(), None).unwrap();
         assert_eq!(users.backends().len(), 3);
         for backend in users.backends() {
             assert_eq!(backend.strategy().idle_lifetime(), Some(Duration::from_secs(900)), "{}", backend.name());

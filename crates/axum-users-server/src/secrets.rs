@@ -18,39 +18,72 @@ pub(crate) const FILE: &str = "axum-users.secrets.toml";
 pub(crate) struct SecretSettings {
     /// Where they are kept when they are not configured.
     pub(crate) file: PathBuf,
-    /// Whether `secrets.jwt` comes from elsewhere.
-    pub(crate) is_configured: bool,
+    jwt: Purpose,
+    verification: Purpose,
+    reset_password: Purpose,
+}
+
+/// The secret of one purpose.
+#[derive(Debug)]
+struct Purpose {
+    name: &'static str,
     /// `None`: neither configured nor made yet.
-    pub(crate) jwt: Option<Secret>,
+    secret: Option<Secret>,
+    /// Whether it comes from elsewhere than our file.
+    is_configured: bool,
     /// Tokens that these signed are still accepted.
-    pub(crate) previous_jwt: Vec<Secret>,
+    previous: Vec<Secret>,
+}
+
+/// What signs now, and what did before.
+#[derive(Debug)]
+pub(crate) struct SigningSecret {
+    pub(crate) secret: Secret,
+    pub(crate) previous: Vec<Secret>,
+}
+
+/// The secrets of a server.
+#[derive(Debug)]
+pub(crate) struct Secrets {
+    pub(crate) jwt: SigningSecret,
+    /// Where mail is sent.
+    pub(crate) mailed: Option<MailedSecrets>,
+}
+
+/// The secrets of tokens that are mailed.
+#[derive(Debug)]
+pub(crate) struct MailedSecrets {
+    pub(crate) verification: SigningSecret,
+    pub(crate) reset_password: SigningSecret,
 }
 
 impl SecretSettings {
     /// Reads and judges them. Nothing is made here.
     pub(crate) fn read(keys: &mut Keys, file: PathBuf, warnings: &mut Vec<String>) -> Self {
         let danger_accept_legacy = keys.get("secrets.danger_accept_legacy", false);
-        let jwt = keys.secret("secrets.jwt");
-        let previous_jwt = keys.secrets("secrets.previous.jwt");
-        // Made and accepted already, so that the releases that use them find them.
-        let later = ["reset_password", "verification", "oauth_state"].map(|name| {
-            let key = format!("secrets.{name}");
-            let secret = keys.secret(&key);
-            (key, secret)
-        });
+        let mut read = |name| Purpose::read(keys, name, &file);
+        let purposes = [read("jwt"), read("reset_password"), read("verification")];
+        // Made and accepted already, so that the release that uses it finds it.
+        let oauth_state = keys.secret("secrets.oauth_state");
 
-        if let Origin::File(path) = keys.origin("secrets.jwt")
-            && path != file
-            && is_readable_by_all(&path)
-        {
-            warnings
-                .push(format!("every user of this machine can read the secrets in {}: chmod 600 it", path.display()));
+        let mut shared: Vec<PathBuf> = Vec::new();
+        for purpose in &purposes {
+            if let Origin::File(path) = keys.origin(&purpose.key())
+                && path != file
+                && !shared.contains(&path)
+                && is_readable_by_all(&path)
+            {
+                let path_shown = path.display();
+                warnings.push(format!("every user of this machine can read the secrets in {path_shown}: chmod 600 it"));
+                shared.push(path);
+            }
         }
-        let is_configured = jwt.is_some() && keys.origin("secrets.jwt") != Origin::File(file.clone());
         let mut named: Vec<(String, &Secret)> = Vec::new();
-        named.extend(jwt.iter().map(|secret| ("secrets.jwt".into(), secret)));
-        named.extend(previous_jwt.iter().map(|secret| ("secrets.previous.jwt".into(), secret)));
-        named.extend(later.iter().filter_map(|(key, secret)| Some((key.clone(), secret.as_ref()?))));
+        for purpose in &purposes {
+            named.extend(purpose.secret.iter().map(|secret| (purpose.key(), secret)));
+            named.extend(purpose.previous.iter().map(|secret| (format!("secrets.previous.{}", purpose.name), secret)));
+        }
+        named.extend(oauth_state.iter().map(|secret| ("secrets.oauth_state".into(), secret)));
         for (key, what) in weaknesses(&named) {
             if danger_accept_legacy && what.is_bearable {
                 warnings.push(format!("{key}: {}; accepted because of secrets.danger_accept_legacy", what.text));
@@ -58,33 +91,90 @@ impl SecretSettings {
                 keys.wrong(&key, what.text);
             }
         }
-        Self { file, is_configured, jwt, previous_jwt }
+        let [jwt, reset_password, verification] = purposes;
+        Self { file, jwt, verification, reset_password }
     }
 
-    /// The secret that signs; made now, with all others, if there is none.
+    /// Several servers over one database need the same secrets. Who configured one of them wants to know of those that are made.
+    pub(crate) fn check_shared(&self, sends_mail: bool, warnings: &mut Vec<String>) {
+        if !self.jwt.is_configured || !sends_mail {
+            return;
+        }
+        for purpose in [&self.verification, &self.reset_password].into_iter().filter(|it| !it.is_configured) {
+            warnings.push(format!(
+                "{} is not configured: it is kept in {}, and a server elsewhere does not know it",
+                purpose.key(),
+                self.file.display()
+            ));
+        }
+    }
+
+    /// Whether the file is of no use.
+    pub(crate) fn is_configured(&self, sends_mail: bool) -> bool {
+        self.needed(sends_mail).iter().all(|purpose| purpose.is_configured)
+    }
+
+    /// Whether one is missing.
+    pub(crate) fn is_to_be_made(&self, sends_mail: bool) -> bool {
+        self.needed(sends_mail).iter().any(|purpose| purpose.secret.is_none())
+    }
+
+    fn needed(&self, sends_mail: bool) -> Vec<&Purpose> {
+        if sends_mail { vec![&self.jwt, &self.verification, &self.reset_password] } else { vec![&self.jwt] }
+    }
+
+    /// The secrets that sign; made now, all of them, if one that is needed is missing.
     ///
     /// # Errors
     /// When the file can be neither made nor read.
-    pub(crate) fn jwt_or_make(&self) -> Result<Secret, ConfigError> {
-        if let Some(secret) = &self.jwt {
-            return Ok(secret.clone());
+    pub(crate) fn or_make(&self, sends_mail: bool) -> Result<Secrets, ConfigError> {
+        let mut made = toml::Table::new();
+        if self.is_to_be_made(sends_mail) {
+            make(&self.file).map_err(|error| {
+                let keys = self.needed(sends_mail).into_iter().map(Purpose::key).collect::<Vec<_>>().join(", ");
+                let file = self.file.display();
+                ConfigError::one(format!(
+                    "{file}: the secrets cannot be kept here: {error}. Make the folder writable, or set {keys}"
+                ))
+            })?;
+            // Another process may have been first: what stands in the file counts.
+            made = read_file(&self.file)?.unwrap_or_default().parse().unwrap_or_default();
         }
-        make(&self.file).map_err(|error| {
-            ConfigError::one(format!(
-                "{}: the secrets cannot be kept here: {error}. Make the folder writable, or set secrets.jwt",
-                self.file.display()
-            ))
-        })?;
-        // Another process may have been first: what stands in the file counts.
-        let text = read_file(&self.file)?.unwrap_or_default();
-        let table: toml::Table = text.parse().unwrap_or_default();
-        let secret = table.get("secrets").and_then(|secrets| secrets.get("jwt")).and_then(toml::Value::as_str);
-        secret.map(Secret::from).ok_or_else(|| {
-            ConfigError::one(format!(
-                "{}: there is no secrets.jwt in this file; set it, or remove the file",
-                self.file.display()
-            ))
-        })
+        let signing = |purpose: &Purpose| {
+            let found = || made.get("secrets")?.get(purpose.name)?.as_str().map(Secret::from);
+            let secret = purpose.secret.clone().or_else(found).ok_or_else(|| {
+                let (file, key) = (self.file.display(), purpose.key());
+                ConfigError::one(format!("{file}: there is no {key} in this file; set it, or remove the file"))
+            })?;
+            Ok(SigningSecret { secret, previous: purpose.previous.clone() })
+        };
+        let mailed = || {
+            let verification = signing(&self.verification)?;
+            Ok(MailedSecrets { verification, reset_password: signing(&self.reset_password)? })
+        };
+        Ok(Secrets { jwt: signing(&self.jwt)?, mailed: sends_mail.then(mailed).transpose()? })
+    }
+}
+
+impl Purpose {
+    fn read(keys: &mut Keys, name: &'static str, file: &Path) -> Self {
+        let key = format!("secrets.{name}");
+        let secret = keys.secret(&key);
+        let is_configured = secret.is_some() && keys.origin(&key) != Origin::File(file.to_owned());
+        Self { name, secret, is_configured, previous: keys.secrets(&format!("secrets.previous.{name}")) }
+    }
+
+    fn key(&self) -> String {
+        format!("secrets.{}", self.name)
+    }
+}
+
+impl Secrets {
+    /// For a document that says nothing of them.
+    pub(crate) fn unused() -> Self {
+        let signing = || SigningSecret { secret: random::token(), previous: Vec::new() };
+        let mailed = MailedSecrets { verification: signing(), reset_password: signing() };
+        Self { jwt: signing(), mailed: Some(mailed) }
     }
 }
 

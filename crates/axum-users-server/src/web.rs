@@ -41,6 +41,9 @@ pub(crate) fn openapi<P: UserProfile>(config: &Config, users: &Users<P>) -> Open
     if config.registration {
         builder = builder.register_router("/auth");
     }
+    if config.mail.is_some() {
+        builder = builder.verify_router("/auth").reset_password_router("/auth");
+    }
     builder.users_router("/users").sessions_router("/users").build().info("axum-users", env!("CARGO_PKG_VERSION"))
 }
 
@@ -71,7 +74,11 @@ fn user_routes<P: UserProfile>(config: &Config, users: &Users<P>) -> Router {
         return users.router();
     }
     let people = users.users_router().merge(users.sessions_router());
-    users.backends().iter().fold(Router::new().nest("/users", people), |router, backend| {
+    // Each is there if it is configured.
+    let mailed =
+        [users.verify_router(), users.reset_password_router()].into_iter().flatten().fold(Router::new(), Router::merge);
+    let router = Router::new().nest("/users", people).nest("/auth", mailed);
+    users.backends().iter().fold(router, |router, backend| {
         match users.auth_router(backend.name()) {
             Ok(routes) => router.nest(&format!("/auth/{}", backend.name()), routes),
             // Its name comes from the same list.

@@ -32,6 +32,8 @@ mod harness;
 mod limits;
 #[path = "server/logs.rs"]
 mod logs;
+#[path = "server/mail.rs"]
+mod mail;
 #[path = "server/secrets.rs"]
 mod secrets;
 #[path = "server/sessions.rs"]

@@ -67,6 +67,8 @@
 //! - **Without a request**: [`UserManager`], which [`Users`] dereferences to.
 //! - **Sessions**: [`UserManager::sessions`], [`UserManager::end_session_by_id`], [`UserManager::end_sessions`]; refresh tokens by
 //!   [`RefreshTokens`].
+//! - **Mail**: [`UsersBuilder::verification`], [`UsersBuilder::reset_password`] and [`UsersBuilder::mailer`]; with the feature `mail`,
+//!   `SmtpMailer` and `DevelopmentMailer`.
 //! - **OpenAPI**: [`Users::openapi`]; with the feature `docs`, `openapi::openapi_router` serves it with a page.
 //! - **Breached passwords**: [`UsersBuilder::breached_passwords`], by a file or, with the feature `breached-range`, by a service.
 //! - **Other stores**: implement [`UserDatabase`]; `axum-users-testing` says whether it is right.
@@ -94,6 +96,11 @@ pub mod transport;
 mod users;
 
 pub use axum_users_core::*;
+#[cfg(feature = "mail")]
+pub use axum_users_mail::{
+    DevelopmentMailer, MailTemplates, MailTemplatesBuilder, RenderedMail, SmtpConfigError, SmtpMailer,
+    SmtpMailerBuilder, TemplateError,
+};
 #[cfg(feature = "redis")]
 pub use axum_users_redis::{RedisClient, RedisClientBuilder, RedisConfigError, RedisStrategy};
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]

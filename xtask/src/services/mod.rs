@@ -2,11 +2,13 @@
 //!
 //! To add a service, write a file with a [`Kind`] beside `postgres.rs` and name it in [`KINDS`].
 
+mod certificates;
 mod folder;
 mod home;
 mod mariadb;
 mod postgres;
 mod redis;
+mod smtp;
 mod valkey;
 
 use std::{
@@ -23,8 +25,16 @@ use crate::process::{Interrupt, POLL, say};
 use folder::Folder;
 use home::{Home, Process};
 
-const KINDS: &[Kind] =
-    &[postgres::POSTGRES, mariadb::MARIADB, redis::SINGLE, redis::TLS, redis::CLUSTER, redis::SENTINEL, valkey::VALKEY];
+const KINDS: &[Kind] = &[
+    postgres::POSTGRES,
+    mariadb::MARIADB,
+    redis::SINGLE,
+    redis::TLS,
+    redis::CLUSTER,
+    redis::SENTINEL,
+    valkey::VALKEY,
+    smtp::SMTP,
+];
 
 /// What kind of server, and how to start it.
 struct Kind {

@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use rustix::process::Signal;
 
 use super::{
-    Kind, Server,
+    Kind, Server, certificates,
     home::{Home, Process, free_port, free_ports, random_hex},
 };
 use crate::{apt, process::find};
@@ -48,7 +48,7 @@ pub(super) fn start_single(home: &Home, program: &Path) -> Result<Server> {
 /// One server behind TLS, with a password.
 fn start_tls(home: &Home) -> Result<Server> {
     let program = install()?;
-    let authority = make_certificates(home)?;
+    let authority = certificates::make(home)?;
     let [port, plain_port] = free_ports()?;
     let password = random_hex(16)?;
     let settings = format!(
@@ -153,25 +153,6 @@ fn ask(port: u16, commands: &str) -> String {
         stream.read_to_end(&mut answer)
     });
     String::from_utf8_lossy(&answer).into_owned()
-}
-
-/// A small authority and the certificate of the server in `cert.pem` and `key.pem`; gives the authority's certificate.
-/// A certificate that signs itself would not do: rustls takes none that is an authority for a server's.
-fn make_certificates(home: &Home) -> Result<PathBuf> {
-    if find("openssl", &[]).is_none() {
-        apt::install("openssl", || find("openssl", &[]).is_some())?;
-    }
-    let openssl = find("openssl", &[]).context("openssl is not installed")?;
-    let new = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30";
-    for special in [
-        "-keyout ca-key.pem -out ca.pem -subj /CN=axum-users-tests -addext keyUsage=critical,keyCertSign",
-        "-keyout key.pem -out cert.pem -subj /CN=localhost -CA ca.pem -CAkey ca-key.pem \
-         -addext basicConstraints=critical,CA:FALSE -addext subjectAltName=DNS:localhost,IP:127.0.0.1",
-    ] {
-        let arguments: Vec<&OsStr> = new.split(' ').chain(special.split(' ')).map(OsStr::new).collect();
-        home.run(&openssl, &arguments)?;
-    }
-    Ok(home.path("ca.pem"))
 }
 
 /// The program, installed if it is missing. A sentinel is the same program.

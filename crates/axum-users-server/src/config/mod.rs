@@ -9,6 +9,7 @@ mod columns;
 mod database;
 pub(crate) mod keys;
 mod layers;
+mod mail;
 mod redis;
 mod server;
 
@@ -25,6 +26,7 @@ pub(crate) use database::{DatabaseSettings, IdKind};
 use keys::{Entry, Keys, words};
 pub(crate) use layers::Origin;
 pub use layers::Sources;
+pub(crate) use mail::{MailSettings, TokenLifetime};
 pub(crate) use redis::RedisSettings;
 pub(crate) use server::{LogFormat, ServerSettings};
 
@@ -40,6 +42,10 @@ pub struct Config {
     pub(crate) database: DatabaseSettings,
     pub(crate) secrets: SecretSettings,
     pub(crate) auth: AuthSettings,
+    /// `None`: nothing is sent, and there are neither verification nor reset.
+    pub(crate) mail: Option<MailSettings>,
+    pub(crate) verification: TokenLifetime,
+    pub(crate) reset_password: TokenLifetime,
     /// Where a backend keeps its tokens there.
     pub(crate) redis: Option<RedisSettings>,
     pub(crate) password: PasswordPolicy,
@@ -102,6 +108,16 @@ impl Config {
         };
         let uses_redis = |backend: &BackendSettings| matches!(backend.strategy, StrategySettings::Redis { .. });
         let redis = RedisSettings::read(keys, auth.backends.iter().any(uses_redis), &mut warnings);
+        let verification = TokenLifetime::read(keys, "verification", "fastapi-users:verify");
+        let reset_password = TokenLifetime::read(keys, "reset_password", "fastapi-users:reset");
+        let lifetimes = (verification.lifetime, reset_password.lifetime);
+        let mail = MailSettings::read(keys, profile, &server.public_url, lifetimes, &mut warnings);
+        if mail.is_none() && auth.requires_verification {
+            warnings.push(
+                "auth.requires_verification: without mail only superusers and `user create --verified` verify".into(),
+            );
+        }
+        secrets.check_shared(mail.is_some(), &mut warnings);
         let (password, argon2) = read_password(keys, profile);
         let breached = BreachedSettings::read(keys);
         let registration = keys.get("registration.enabled", true);
@@ -129,6 +145,9 @@ impl Config {
             database,
             secrets,
             auth,
+            mail,
+            verification,
+            reset_password,
             redis,
             password,
             breached,
@@ -173,16 +192,7 @@ impl fmt::Display for ConfigError {
 impl std::error::Error for ConfigError {}
 
 /// Settings whose features come later: they would have no effect, and nobody should believe that they have.
-const LATER: &[&str] = &[
-    "throttle.",
-    "verification.",
-    "reset_password.",
-    "mail.",
-    "oauth.",
-    "metrics.",
-    "database.oauth_account_table",
-    "secrets.oauth_tokens",
-];
+const LATER: &[&str] = &["throttle.", "oauth.", "metrics.", "database.oauth_account_table", "secrets.oauth_tokens"];
 
 /// What `profile = "strict"` will mean and does not mean yet.
 const STRICT_LACKS: &str = "profile = \"strict\" is not complete in this release: registration and a change of address still \
@@ -190,7 +200,7 @@ const STRICT_LACKS: &str = "profile = \"strict\" is not complete in this release
 
 /// Keys that also come from `…_FILE` and are never shown.
 fn is_secret(key: &str) -> bool {
-    matches!(key, "database.url" | "redis.url" | "redis.sentinel_password")
+    matches!(key, "database.url" | "redis.url" | "redis.sentinel_password" | "mail.smtp_url")
         || (key.starts_with("secrets.") && key != "secrets.danger_accept_legacy")
 }
 

@@ -42,6 +42,8 @@ words! {
 /// Where people reach the server.
 #[derive(Clone, Debug)]
 pub(crate) struct PublicUrl {
+    /// All of it, without a slash at the end.
+    pub(crate) url: String,
     /// Scheme, host and port, as browsers send it; `None` while it follows from the address that is listened on.
     pub(crate) origin: Option<String>,
     pub(crate) is_https: bool,
@@ -98,7 +100,12 @@ impl ServerSettings {
 
 impl PublicUrl {
     fn read(keys: &mut Keys, listen: SocketAddr) -> Self {
-        let of_listen = Self { origin: None, is_https: false, is_loopback: listen.ip().is_loopback() };
+        let of_listen = Self {
+            url: format!("http://{listen}"),
+            origin: None,
+            is_https: false,
+            is_loopback: listen.ip().is_loopback(),
+        };
         let Some(text) = keys.optional::<String>("public_url") else { return of_listen };
         let parsed = Url::parse(&text).ok().filter(|url| {
             matches!(url.scheme(), "http" | "https")
@@ -112,6 +119,7 @@ impl PublicUrl {
             return of_listen;
         };
         Self {
+            url: text.trim_end_matches('/').to_owned(),
             origin: Some(url.origin().ascii_serialization()),
             is_https: url.scheme() == "https",
             is_loopback: is_loopback(&url),

@@ -113,11 +113,8 @@ fn all_that_is_wrong_is_told_at_once() {
 fn what_comes_later_is_not_accepted_now() {
     for text in [
         "[throttle]\nenabled = true",
-        "[mail]\nfrom = \"a\"",
         "[metrics]",
         "[oauth.provider.google]\nkind = \"google\"",
-        "[verification]\nlifetime_seconds = 1",
-        "[reset_password]\naudience = \"a\"",
         "[database]\noauth_account_table = \"a\"",
         "[database]\nurl = \"mongodb://localhost\"",
         "[database]\nuser_id = \"object_id\"",
@@ -267,4 +264,61 @@ fn usage_errors_have_the_exit_code_of_usage_errors() {
     assert_eq!(folder.run(&["user", "create", "not an address"]).code, 2);
     assert_eq!(folder.run(&["--help"]).code, 0);
     assert_eq!(folder.run(&["--version"]).code, 0);
+}
+
+const SMTP: &str = "[mail]\ntransport = \"smtp\"\nfrom = \"Camelot <noreply@camelot.bt>\"\n\
+                    smtp_url = \"smtp://arthur:canary@mail.camelot.bt\"\n";
+
+#[test]
+fn mail_is_printed_here_and_nothing_elsewhere_until_somebody_says_how() {
+    let ran = config_with("", &[], &[]).succeeded();
+    assert_eq!(line(&ran, "mail.transport"), "mail.transport = \"development\" # default");
+    let ran = config_with("public_url = \"https://users.camelot.bt\"", &[], &[]).succeeded();
+    assert_eq!(line(&ran, "mail.transport"), "mail.transport = \"none\" # default");
+    assert!(ran.stdout.contains("# warning: mail.transport = \"none\""), "{}", ran.stdout);
+    let printed = "public_url = \"https://users.camelot.bt\"\n[mail]\ntransport = \"development\"";
+    let ran = config_with(printed, &[], &[]).succeeded();
+    assert!(ran.stdout.contains("# warning: mail.transport = \"development\""), "{}", ran.stdout);
+    config_with(&format!("profile = \"strict\"\n{printed}"), &[], &[]).refused(&["mail.transport", "public_url"]);
+    config_with("profile = \"strict\"\n[mail]\ntransport = \"development\"", &[], &[]).succeeded();
+}
+
+#[test]
+fn mail_that_cannot_be_sent_stops_the_start() {
+    let folder = Folder::new();
+    std::fs::create_dir(folder.path().join("templates")).unwrap();
+    folder.write("templates/verify.en.txt", "{{ lnik }}");
+    folder.write("ca.pem", "nothing");
+    for (text, words) in [
+        ("[mail]\ntransport = \"canary\"".to_owned(), &["mail.transport", "smtp"][..]),
+        ("[mail]\ntransport = \"smtp\"".to_owned(), &["mail.from", "mail.smtp_url"]),
+        (SMTP.replace("smtp://", "canary://"), &["mail.smtp_url", "smtps://"]),
+        (SMTP.replace("@mail", "/@mail"), &["mail.smtp_url"]),
+        (SMTP.replace("<noreply@", "<"), &["mail: the sender"]),
+        (format!("{SMTP}ca_file = \"nowhere.pem\""), &["mail.ca_file", "nowhere.pem"]),
+        (format!("{SMTP}ca_file = \"ca.pem\""), &["mail.ca_file", "ca.pem"]),
+        (format!("{SMTP}ca_file = \"ca.pem\"\ndanger_plaintext = true"), &["mail.ca_file", "no TLS"]),
+        ("[mail]\ntemplates = \"templates\"".to_owned(), &["mail: verify.en.txt", "undefined"]),
+        ("[mail]\ntemplates = \"nowhere\"".to_owned(), &["mail: nowhere cannot be read"]),
+        ("[mail]\nlanguage = \"fr\"".to_owned(), &["mail: there are no mails in \"fr\""]),
+        ("[mail]\nverify_page = \"verify\"".to_owned(), &["mail: \"verify\" should be a path"]),
+        ("[verification]\nlifetime_seconds = 1".to_owned(), &["verification.lifetime_seconds"]),
+        ("[reset_password]\nlifetime_seconds = 604801".to_owned(), &["reset_password.lifetime_seconds"]),
+    ] {
+        folder.write("axum-users.toml", &text);
+        let ran = config_in(&folder, &[], &[]).refused(words);
+        assert!(!ran.stderr.contains(":canary@"), "{text}: {}", ran.stderr);
+    }
+}
+
+#[test]
+fn cr_05_the_login_of_the_mail_server_is_a_secret() {
+    let ran = config_with(SMTP, &[], &[]).succeeded();
+    assert!(line(&ran, "mail.smtp_url").starts_with("mail.smtp_url = \"…\""));
+    assert!(!ran.stdout.contains("canary"), "{}", ran.stdout);
+    let folder = Folder::new();
+    folder.write("url", "smtps://arthur:canary@mail.camelot.bt\n");
+    folder.write("axum-users.toml", "[mail]\ntransport = \"smtp\"\nfrom = \"noreply@camelot.bt\"");
+    let ran = config_in(&folder, &[("AXUM_USERS__MAIL__SMTP_URL_FILE", "url")], &[]).succeeded();
+    assert!(line(&ran, "mail.smtp_url").ends_with("AXUM_USERS__MAIL__SMTP_URL_FILE"), "{}", ran.stdout);
 }

@@ -262,6 +262,11 @@ impl Server {
         answer.value()["access_token"].as_str().unwrap().to_owned()
     }
 
+    /// The log until now.
+    pub(crate) fn log(&self) -> String {
+        self.log.0.lock().unwrap().clone()
+    }
+
     /// Waits until the log says this.
     pub(crate) fn wait_for(&self, words: &str) {
         let log = self.log.0.lock().unwrap();

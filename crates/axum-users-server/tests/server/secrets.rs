@@ -12,6 +12,7 @@ use serde_json::json;
 use crate::harness::{Folder, PASSWORD};
 
 const GOOD: &str = "w7Pj2mQ9sVbX4nRtZ1cYkL8dFhG3aE6u0oIi";
+const THIRD: &str = "bQ8nV3xT5yR1mK7wZ4cL9hJ2dF6gS0pAeUiO";
 const OTHER: &str = "hT5vB1xKq8Zr3Wm6Yd9Ls2Np7Gc4Jf0AaEoU";
 
 #[test]
@@ -47,7 +48,13 @@ fn cr_05_a_secrets_file_that_others_may_read_is_refused() {
 #[test]
 fn cr_05_no_secret_is_in_the_arguments_of_the_process() {
     let folder = Folder::new();
-    let server = folder.serve_with(&[("AXUM_USERS__SECRETS__JWT", GOOD)]);
+    // With all that are needed nothing is made; without mail the others are not.
+    folder.serve_with(&[("AXUM_USERS__SECRETS__JWT", GOOD), ("AXUM_USERS__MAIL__TRANSPORT", "none")]).stop();
+    let server = folder.serve_with(&[
+        ("AXUM_USERS__SECRETS__JWT", GOOD),
+        ("AXUM_USERS__SECRETS__VERIFICATION", OTHER),
+        ("AXUM_USERS__SECRETS__RESET_PASSWORD", THIRD),
+    ]);
     let arguments = std::fs::read(format!("/proc/{}/cmdline", server.id())).unwrap();
     assert!(!String::from_utf8(arguments).unwrap().contains(GOOD));
     assert!(!folder.path().join("axum-users.secrets.toml").exists());
