@@ -75,7 +75,7 @@ impl Task {
         }
     }
 
-    /// Whether it tells somebody of a change of their own account: it is never dropped for mails that others asked for.
+    /// Whether it tells somebody of a change of their own account.
     pub(crate) fn is_owed(&self) -> bool {
         match self {
             Self::PasswordChanged { .. } => true,

@@ -122,9 +122,9 @@ impl BucketKey {
         Self::of("account", EmailKey::of_typed(email).as_str())
     }
 
-    /// Of the mails to a mailbox.
-    pub(crate) fn mailbox(email: &str) -> Self {
-        Self::of("mailbox", EmailKey::of_typed(email).as_str())
+    /// Of the mails to a mailbox: those that tell its owner of a change, and all others.
+    pub(crate) fn mailbox(email: &str, owed: bool) -> Self {
+        Self::of(if owed { "owed" } else { "mailbox" }, EmailKey::of_typed(email).as_str())
     }
 
     /// Of what comes from an address; where none is known, of all that comes from nobody knows where.
@@ -226,15 +226,16 @@ impl Throttle {
         self
     }
 
-    /// Mails to one mailbox that anybody can ask for, of all kinds together; what is more is dropped. Default: never more than 5
-    /// in any hour, 3 of them at once.
+    /// Mails to one mailbox that anybody can ask for, of all kinds together; what is more is dropped. As many may tell its owner
+    /// of changes of the account, whatever others ask for. Default: never more than 5 in any hour, 3 of them at once.
     #[must_use]
     pub fn mailbox(mut self, limit: Limit) -> Self {
         self.mailbox = limit;
         self
     }
 
-    /// Mails to all mailboxes together; what is more waits. Default: 1000 in an hour.
+    /// Mails to all mailboxes together, but for those that tell an owner of a change; what is more waits. Default: 1000 in an
+    /// hour.
     #[must_use]
     pub fn total_mails(mut self, limit: Limit) -> Self {
         self.total_mails = limit;

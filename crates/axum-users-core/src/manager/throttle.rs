@@ -145,26 +145,24 @@ impl<P: UserProfile> UserManager<P> {
         self.take(&(BucketKey::address("mails", request.client_address), limits.mail_requests)).await
     }
 
-    /// Before a mail is sent.
+    /// Before a mail is sent. What is owed to a user counts for itself, so that others cannot use it up.
     pub(super) async fn may_leave(&self, task: &Task) -> Result<Leave, Error> {
-        let mut taken = Vec::new();
-        let Some(limits) = &self.0.throttling.limits else { return Ok(Leave::Now(taken)) };
-        let mailbox = (BucketKey::mailbox(task.mailbox()), limits.mailbox);
-        let total = (BucketKey::total("mails"), limits.total_mails);
-        match self.try_take(&mailbox).await? {
-            Taken::Yes => taken.push(mailbox),
-            Taken::No(_) if task.is_owed() => {}
-            Taken::No(_) => return Ok(Leave::Never),
+        let Some(limits) = &self.0.throttling.limits else { return Ok(Leave::Now(Vec::new())) };
+        let mailbox = (BucketKey::mailbox(task.mailbox(), task.is_owed()), limits.mailbox);
+        if self.try_take(&mailbox).await? != Taken::Yes {
+            return Ok(Leave::Never);
         }
+        if task.is_owed() {
+            return Ok(Leave::Now(vec![mailbox]));
+        }
+        let total = (BucketKey::total("mails"), limits.total_mails);
         match self.try_take(&total).await? {
-            Taken::Yes => taken.push(total),
-            Taken::No(_) if task.is_owed() => {}
+            Taken::Yes => Ok(Leave::Now(vec![mailbox, total])),
             Taken::No(wait) => {
-                self.did_not_leave(taken).await;
-                return Ok(Leave::Later(wait));
+                self.give_back(&mailbox).await;
+                Ok(Leave::Later(wait))
             }
         }
-        Ok(Leave::Now(taken))
     }
 
     /// It did not leave after all.

@@ -190,6 +190,7 @@ const TABLES: &[&str] = &[
     "password",
     "password.argon2",
     "password.breached",
+    "throttle",
     "registration",
     "users",
     "users.profile",

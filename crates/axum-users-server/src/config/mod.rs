@@ -11,10 +11,11 @@ pub(crate) mod keys;
 mod layers;
 mod redis;
 mod server;
+mod throttle;
 
 use std::{fmt, path::PathBuf};
 
-use axum_users::{Argon2Params, PasswordPolicy};
+use axum_users::{Argon2Params, PasswordPolicy, Throttle};
 
 pub(crate) use auth::{
     BackendSettings, CookieSettings, JwtKeySettings, SameSiteSetting, StrategySettings, TransportSettings,
@@ -45,6 +46,8 @@ pub struct Config {
     pub(crate) password: PasswordPolicy,
     pub(crate) breached: Option<BreachedSettings>,
     pub(crate) argon2: Argon2Params,
+    /// `None`: there are no limits.
+    pub(crate) throttle: Option<Throttle>,
     pub(crate) registration: bool,
     pub(crate) keep_last_superuser: bool,
     pub(crate) columns: Vec<OwnColumn>,
@@ -104,6 +107,7 @@ impl Config {
         let redis = RedisSettings::read(keys, auth.backends.iter().any(uses_redis), &mut warnings);
         let (password, argon2) = read_password(keys, profile);
         let breached = BreachedSettings::read(keys);
+        let throttle = throttle::read(keys, &mut warnings);
         let registration = keys.get("registration.enabled", true);
         let keep_last_superuser = keys.get("users.keep_last_superuser", true);
         let columns = columns::read(keys, &database);
@@ -133,6 +137,7 @@ impl Config {
             password,
             breached,
             argon2,
+            throttle,
             registration,
             keep_last_superuser,
             columns,
@@ -174,7 +179,6 @@ impl std::error::Error for ConfigError {}
 
 /// Settings whose features come later: they would have no effect, and nobody should believe that they have.
 const LATER: &[&str] = &[
-    "throttle.",
     "verification.",
     "reset_password.",
     "mail.",

@@ -56,6 +56,8 @@ impl Folder {
         command.env("AXUM_USERS__PASSWORD__ARGON2__MEMORY_KIB", "19456");
         command.env("AXUM_USERS__PASSWORD__ARGON2__ITERATIONS", "2");
         command.env("AXUM_USERS__PASSWORD__ARGON2__PARALLELISM", "1");
+        // All of them come from one address.
+        command.env("AXUM_USERS__THROTTLE__ENABLED", "false");
         command
     }
 

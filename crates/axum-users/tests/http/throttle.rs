@@ -9,7 +9,6 @@ use axum::{
 };
 use axum_users::{
     AuthBackend, BearerTransport, JwtStrategy, KnownDevices, Limit, RefreshTokens, Throttle, UserUpdate, UsersBuilder,
-    memory::MemoryStore,
 };
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -63,6 +62,15 @@ fn encoded(text: &str) -> String {
 async fn post(person: &Person, path: &str, from: &str, body: Value) -> Answer {
     let headers = [("content-type", "application/json"), ("x-forwarded-for", from)];
     answer(person.raw("POST", path, &headers, body.to_string()).await).await
+}
+
+/// What is due has left.
+async fn sent(world: &World) {
+    while world.users.work_off().await.unwrap() > 0 {}
+    // The manager's own worker may have some of it.
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
 }
 
 /// Strangers, each from an address of its own, use up what an account has.
@@ -196,8 +204,12 @@ async fn au_04_a_success_for_one_account_does_not_pay_for_guesses_at_another() {
     assert_eq!(answer(login(&nobody, JWT, from, "31@camelot.bt", "wrong").await).await, too_many(2));
     assert_eq!(login(&nobody, JWT, from, "mallory@camelot.bt", PASSWORD).await.status(), 429);
     assert_eq!(login(&nobody, JWT, "192.0.2.67", "mallory@camelot.bt", PASSWORD).await.status(), 200);
-    // An account does not pay for another one either.
-    attack(&world, "0@camelot.bt").await;
+    // The guess at each account counts there still.
+    for number in 1..11 {
+        let expected = if number < 10 { 400 } else { 429 };
+        let from = format!("198.51.100.{number}");
+        assert_eq!(login(&nobody, JWT, &from, "0@camelot.bt", "wrong").await.status(), expected, "{number}");
+    }
 }
 
 /// The cookie that makes a device known, as the browser sends it back.
@@ -241,7 +253,8 @@ async fn au_05_the_owner_gets_in_from_a_known_device_whatever_strangers_do() {
         assert_eq!(login(&king, COOKIE, "203.0.113.6", KING, "wrong").await.status(), expected, "{number}");
     }
     // The device of one user is not that of another, and one that nobody gave out is none.
-    let mallory = browser(&world, &device(&login(&world.nobody(), COOKIE, "203.0.113.7", "mallory@camelot.bt", PASSWORD).await));
+    let mallory =
+        browser(&world, &device(&login(&world.nobody(), COOKIE, "203.0.113.7", "mallory@camelot.bt", PASSWORD).await));
     assert_eq!(login(&mallory, COOKIE, "203.0.113.7", KING, OTHER).await.status(), 429);
     let forged = browser(&world, &format!("{}A", device(&again)));
     assert_eq!(login(&forged, COOKIE, "203.0.113.8", KING, OTHER).await.status(), 429);
@@ -260,8 +273,11 @@ async fn au_05_who_resets_the_password_gets_in() {
     let world = World::with_store(|store, builder| mailed(with_defaults(builder), &mailbox, &store));
     world.register(KING).await;
     attack(&world, KING).await;
-    assert_eq!(post(&world.nobody(), "/auth/forgot-password", "203.0.113.5", json!({ "email": KING })).await.status, 202);
-    while world.users.work_off().await.unwrap() > 0 {}
+    assert_eq!(
+        post(&world.nobody(), "/auth/forgot-password", "203.0.113.5", json!({ "email": KING })).await.status,
+        202
+    );
+    sent(&world).await;
     let token = mailbox.last_token();
     let headers = [("content-type", "application/json"), ("x-forwarded-for", "203.0.113.5")];
     let body = json!({ "token": token, "password": OTHER }).to_string();
@@ -408,30 +424,35 @@ async fn rg_09_a_mailbox_gets_no_more_than_five_mails_an_hour_for_any_mix_of_rou
     for email in [KING, "arthur@camelot.bt"] {
         world.register(email).await;
     }
-    let mut sent = Vec::new();
+    let mut minutes = Vec::new();
     for minute in 0_u8..120 {
+        let before = mailbox.count();
         // Each time from another address, and in another spelling.
         let from = format!("192.0.2.{minute}");
         for (path, email) in [("forgot-password", "KING@camelot.bt"), ("request-verify-token", "king@CAMELOT.bt")] {
             let answer = post(&world.nobody(), &format!("/auth/{path}"), &from, json!({ "email": email })).await;
             assert_eq!((answer.status, answer.body), (202, Value::Null), "the answer never tells");
         }
-        let before = mailbox.count();
-        while world.users.work_off().await.unwrap() > 0 {}
-        sent.extend(std::iter::repeat_n(minute, mailbox.count() - before));
+        sent(&world).await;
+        minutes.extend(std::iter::repeat_n(minute, mailbox.count() - before));
         world.clock.advance(time::Duration::minutes(1));
     }
-    assert_eq!(sent[..5], [0, 0, 1, 20, 40], "three at once, two more in the hour");
-    for first in &sent {
-        let within = sent.iter().filter(|at| (*first..first + 60).contains(at)).count();
-        assert!(within <= 5, "{within} within the hour from minute {first}: {sent:?}");
+    assert_eq!(minutes[..5], [0, 0, 1, 20, 40], "three at once, two more in the hour");
+    for first in &minutes {
+        let within = minutes.iter().filter(|at| (*first..first + 60).contains(at)).count();
+        assert!(within <= 5, "{within} within the hour from minute {first}: {minutes:?}");
     }
     // What the owner did is told all the same, and others get their mail.
     let before = mailbox.count();
     let king = world.logged_in(KING, PASSWORD, JWT).await;
     assert_eq!(king.json("PATCH", "/users/me", &json!({ "password": OTHER })).await.0, 200);
-    assert_eq!(post(&world.nobody(), "/auth/forgot-password", "192.0.2.1", json!({ "email": "arthur@camelot.bt" })).await.status, 202);
-    while world.users.work_off().await.unwrap() > 0 {}
+    assert_eq!(
+        post(&world.nobody(), "/auth/forgot-password", "192.0.2.1", json!({ "email": "arthur@camelot.bt" }))
+            .await
+            .status,
+        202
+    );
+    sent(&world).await;
     assert_eq!(mailbox.count() - before, 2);
 }
 
@@ -445,10 +466,8 @@ async fn rg_09_a_change_of_address_does_not_mail_strangers_without_end() {
             assert_eq!(mallory.json("PATCH", "/users/me", &json!({ "email": email })).await.0, 200);
         }
     }
-    while world.users.work_off().await.unwrap() > 0 {}
-    // Those that the address got while it was the user's own say so; as the new one it got no more than the cap.
-    let got = mailbox.to("victim@camelot.bt");
-    assert!(got.len() <= 3 + 10, "{got:?}");
+    sent(&world).await;
+    assert_eq!(mailbox.count_to("victim@camelot.bt"), 3 + 3, "as the new address and as the old one");
 }
 
 #[tokio::test]
@@ -470,19 +489,22 @@ async fn rg_09_requests_for_mails_are_capped_by_address() {
 async fn rg_09_mails_beyond_the_total_wait_and_none_is_lost() {
     let mailbox = Mailbox::default();
     let total = Throttle::default().total_mails(Limit::new(4, Duration::from_secs(3600)));
-    let world = World::with_store(|store, builder| {
-        mailed(with_defaults(builder).throttle(total), &mailbox, &store)
-    });
+    let world = World::with_store(|store, builder| mailed(with_defaults(builder).throttle(total), &mailbox, &store));
     for number in 0..6 {
         let email = format!("{number}@camelot.bt");
         world.register(&email).await;
-        assert_eq!(post(&world.nobody(), "/auth/forgot-password", &format!("192.0.2.{number}"), json!({ "email": email })).await.status, 202);
+        assert_eq!(
+            post(&world.nobody(), "/auth/forgot-password", &format!("192.0.2.{number}"), json!({ "email": email }))
+                .await
+                .status,
+            202
+        );
     }
-    while world.users.work_off().await.unwrap() > 0 {}
+    sent(&world).await;
     assert_eq!(mailbox.count(), 4);
     for expected in [5, 6, 6] {
         world.clock.advance(time::Duration::minutes(16));
-        while world.users.work_off().await.unwrap() > 0 {}
+        sent(&world).await;
         assert_eq!(mailbox.count(), expected);
     }
 }
@@ -498,8 +520,11 @@ async fn au_01_wrong_tokens_count_by_address_and_right_ones_are_let_through() {
             .backend(AuthBackend::new("app", bearer, strategy).refresh(refresh))
     });
     world.register(KING).await;
-    assert_eq!(post(&world.nobody(), "/auth/request-verify-token", "203.0.113.1", json!({ "email": KING })).await.status, 202);
-    while world.users.work_off().await.unwrap() > 0 {}
+    assert_eq!(
+        post(&world.nobody(), "/auth/request-verify-token", "203.0.113.1", json!({ "email": KING })).await.status,
+        202
+    );
+    sent(&world).await;
     let verify = mailbox.last_token();
     let tokens = answer(login(&world.nobody(), "/auth/app", "203.0.113.1", KING, PASSWORD).await).await.body;
     let refresh = async |token: &str, from: &str| {
@@ -518,11 +543,14 @@ async fn au_01_wrong_tokens_count_by_address_and_right_ones_are_let_through() {
     let reset = json!({ "token": "none", "password": OTHER });
     assert_eq!(post(&world.nobody(), "/auth/reset-password", from, reset).await, too_many(2));
     assert_eq!(refresh("none", from).await, too_many(2));
-    assert_eq!(login(&world.nobody(), JWT, from, "x@camelot.bt", "wrong").await.status(), 429, "passwords count with them");
+    assert_eq!(
+        login(&world.nobody(), JWT, from, "x@camelot.bt", "wrong").await.status(),
+        429,
+        "passwords count with them"
+    );
     assert_eq!(refresh("none", "192.0.2.2").await.status, 400);
     assert_eq!(refresh(tokens["refresh_token"].as_str().unwrap(), from).await.status, 200);
     assert_eq!(post(&world.nobody(), "/auth/verify", from, json!({ "token": verify })).await.status, 200);
     // The account is not touched by any of it.
     assert_eq!(login(&world.nobody(), JWT, "203.0.113.1", KING, PASSWORD).await.status(), 200);
-    let _ = MemoryStore::<()>::new();
 }
