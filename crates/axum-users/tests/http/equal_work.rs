@@ -6,8 +6,9 @@ use std::sync::{
 };
 
 use axum_users::{
-    AccessTokenDatabase, Condition, DatabaseError, EmailKey, Fields, NewSession, NewToken, NewUser, Outcome,
-    PasswordHash, SessionId, StoredSession, StoredToken, User, UserChange, UserDatabase, UserUpdate, WithSession,
+    AccessTokenDatabase, BucketKey, Condition, DatabaseError, EmailKey, Fields, Limit, NewSession, NewToken, NewUser,
+    Outcome, PasswordHash, SessionId, StoredSession, StoredToken, Taken, Throttle, User, UserChange, UserDatabase,
+    UserUpdate, WithSession,
     memory::MemoryStore,
     outbox::{Claimed, Message, Settled},
     password::{Argon2Params, DefaultHasher, PasswordPool},
@@ -70,6 +71,21 @@ impl UserDatabase<()> for Noting {
     async fn sessions(&self, id: &Uuid) -> Result<Vec<StoredSession>, DatabaseError> {
         self.inner.sessions(id).await
     }
+    fn keeps_buckets(&self) -> bool {
+        true
+    }
+    async fn take_from_bucket(&self, bucket: &BucketKey, limit: Limit, now: i64) -> Result<Taken, DatabaseError> {
+        self.note("take");
+        self.inner.take_from_bucket(bucket, limit, now).await
+    }
+    async fn give_back_to_bucket(&self, bucket: &BucketKey, limit: Limit) -> Result<(), DatabaseError> {
+        self.note("give_back");
+        self.inner.give_back_to_bucket(bucket, limit).await
+    }
+    async fn fill_bucket(&self, bucket: &BucketKey) -> Result<(), DatabaseError> {
+        self.note("fill");
+        self.inner.fill_bucket(bucket).await
+    }
     fn keeps_messages(&self) -> bool {
         true
     }
@@ -116,7 +132,8 @@ async fn en_03_en_04_en_08_a_public_route_does_the_same_whoever_is_named() {
     let hasher = DefaultHasher::new(Argon2Params::danger_below_floor(8, 1, 1).unwrap());
     let passwords = PasswordPool::builder(Counting(hasher, Arc::clone(&runs))).build().unwrap();
     let store = Noting { inner: MemoryStore::new(), calls: Arc::default() };
-    let users = mailed(application(store.clone()).passwords(passwords), &Mailbox::default(), &store).build().unwrap();
+    let application = application(store.clone()).passwords(passwords).throttle(Throttle::default());
+    let users = mailed(application, &Mailbox::default(), &store).build().unwrap();
     let nobody: Person = visitor(&users);
     for class in CLASSES.into_iter().skip(1) {
         nobody.register(&email(class)).await;
@@ -140,10 +157,10 @@ async fn en_03_en_04_en_08_a_public_route_does_the_same_whoever_is_named() {
     let named = |class: &str| json!({ "email": email(class) }).to_string();
     type Body<'a> = &'a dyn Fn(&str) -> String;
     let routes: [(&str, &str, Body<'_>, u16, &[&str]); 4] = [
-        ("/auth/jwt/login", form, &login, 400, &["get_by_email"]),
-        ("/auth/cookie/login", form, &login, 400, &["get_by_email"]),
-        ("/auth/forgot-password", "application/json", &named, 202, &["enqueue"]),
-        ("/auth/request-verify-token", "application/json", &named, 202, &["enqueue"]),
+        ("/auth/jwt/login", form, &login, 400, &["get_by_email", "take", "take"]),
+        ("/auth/cookie/login", form, &login, 400, &["get_by_email", "take", "take"]),
+        ("/auth/forgot-password", "application/json", &named, 202, &["take", "enqueue"]),
+        ("/auth/request-verify-token", "application/json", &named, 202, &["take", "enqueue"]),
     ];
     for (path, kind, body, status, calls) in routes {
         let mut seen = Vec::new();
