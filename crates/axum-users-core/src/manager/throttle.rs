@@ -1,6 +1,6 @@
 //! What counts by which bucket.
 
-use std::time::Duration;
+use std::{sync::Once, time::Duration};
 
 use super::UserManager;
 use crate::{
@@ -19,11 +19,13 @@ pub(super) struct Throttling {
     devices: Option<KnownDevices>,
     /// For a store that keeps none.
     buckets: Option<Buckets>,
+    /// Whether it was said that no address is known.
+    said: Once,
 }
 
 impl Throttling {
     pub(super) fn new(limits: Option<Throttle>, devices: Option<KnownDevices>, keeps_buckets: bool) -> Self {
-        Self { limits, devices, buckets: (!keeps_buckets).then(Buckets::default) }
+        Self { limits, devices, buckets: (!keeps_buckets).then(Buckets::default), said: Once::new() }
     }
 }
 
@@ -87,7 +89,7 @@ impl<P: UserProfile> UserManager<P> {
             self.take(&own).await?;
             return Ok(Attempt { own: Some(own), address: None });
         }
-        let address = request.map(|it| (BucketKey::address(FAILURES, it.client_address), limits.address));
+        let address = request.map(|request| (self.address(FAILURES, request), limits.address));
         if let Some(address) = &address {
             self.take(address).await?;
         }
@@ -126,7 +128,7 @@ impl<P: UserProfile> UserManager<P> {
         let is_wrong =
             matches!(error, Error::InvalidVerifyToken | Error::InvalidResetToken | Error::InvalidRefreshToken);
         let (Some(limits), Some(request), true) = (&self.0.throttling.limits, request, is_wrong) else { return error };
-        let bucket = (BucketKey::address(FAILURES, request.client_address), limits.address);
+        let bucket = (self.address(FAILURES, request), limits.address);
         self.take(&bucket).await.err().unwrap_or(error)
     }
 
@@ -135,14 +137,14 @@ impl<P: UserProfile> UserManager<P> {
         let (Some(limits), Some(request), Fields::Safe) = (&self.0.throttling.limits, request, fields) else {
             return Ok(());
         };
-        self.take(&(BucketKey::address("registrations", request.client_address), limits.registrations)).await?;
+        self.take(&(self.address("registrations", request), limits.registrations)).await?;
         self.take(&(BucketKey::total("registrations"), limits.total_registrations)).await
     }
 
     /// By the address that asks alone: by mailbox the worker counts, so that an answer does not tell what others asked for.
     pub(super) async fn may_ask_for_mail(&self, request: Option<&RequestInfo>) -> Result<(), Error> {
         let (Some(limits), Some(request)) = (&self.0.throttling.limits, request) else { return Ok(()) };
-        self.take(&(BucketKey::address("mails", request.client_address), limits.mail_requests)).await
+        self.take(&(self.address("mails", request), limits.mail_requests)).await
     }
 
     /// Before a mail is sent. What is owed to a user counts for itself, so that others cannot use it up.
@@ -170,6 +172,18 @@ impl<P: UserProfile> UserManager<P> {
         for bucket in &taken {
             self.give_back(bucket).await;
         }
+    }
+
+    fn address(&self, kind: &str, request: &RequestInfo) -> BucketKey {
+        if request.client_address.is_none() {
+            self.0.throttling.said.call_once(|| {
+                tracing::warn!(
+                    "no client address is known, so all clients share one limit: serve with \
+                     `into_make_service_with_connect_info::<SocketAddr>()`"
+                );
+            });
+        }
+        BucketKey::address(kind, request.client_address)
     }
 
     async fn take(&self, bucket: &(BucketKey, Limit)) -> Result<(), Error> {

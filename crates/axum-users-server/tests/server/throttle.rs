@@ -1,6 +1,6 @@
 //! `[throttle]`.
 
-use crate::harness::{Folder, Ran};
+use crate::harness::{Folder, PASSWORD, Ran};
 
 const ON: (&str, &str) = ("AXUM_USERS__THROTTLE__ENABLED", "true");
 
@@ -31,15 +31,15 @@ fn au_05_the_server_makes_browsers_known() {
     let folder = Folder::new();
     let server = folder.serve_with(&[ON, ("AXUM_USERS__THROTTLE__ACCOUNT_FAILURES", "1")]);
     server.register("king@camelot.bt");
-    let answer = server.log_in("cookie", "king@camelot.bt", "plum tomato engine");
+    let answer = server.log_in("cookie", "king@camelot.bt", PASSWORD);
     assert_eq!(answer.status, 204, "{}", answer.body);
     assert_eq!(server.log_in("jwt", "king@camelot.bt", "wrong").status, 400);
-    assert_eq!(server.log_in("jwt", "king@camelot.bt", "plum tomato engine").status, 429);
+    assert_eq!(server.log_in("jwt", "king@camelot.bt", PASSWORD).status, 429);
     let device = answer.headers("set-cookie").find(|cookie| cookie.starts_with("axum_users_device=")).unwrap();
     let headers =
         [("content-type", "application/x-www-form-urlencoded"), ("cookie", device.split(';').next().unwrap())];
-    let form = b"username=king%40camelot.bt&password=plum+tomato+engine";
-    assert_eq!(server.send("POST", "/auth/cookie/login", &headers, form).status, 204);
+    let form = format!("username=king%40camelot.bt&password={}", PASSWORD.replace(' ', "+"));
+    assert_eq!(server.send("POST", "/auth/cookie/login", &headers, form.as_bytes()).status, 204);
 }
 
 #[test]
