@@ -39,12 +39,12 @@ const PASSWORD: &str = "plum tomato engine";
 async fn guesses(nodes: &[UserManager<()>], looked_at: &AtomicUsize, spellings: [&'static str; 2]) -> usize {
     let before = looked_at.load(Ordering::SeqCst);
     let mut running = JoinSet::new();
-    for number in 0..200_u8 {
-        let node = nodes[usize::from(number) % nodes.len()].clone();
+    let who = nodes.iter().cycle().zip(spellings.into_iter().cycle());
+    for (number, (node, email)) in (0..200_u8).zip(who) {
+        let node = node.clone();
         running.spawn(async move {
             let mut request = RequestInfo::default();
             request.client_address = Some([192, 0, 2, number].into());
-            let email = spellings[usize::from(number) % 2];
             node.login(email, Secret::from("green river stone"), false, Some(&request)).await.err().unwrap()
         });
     }

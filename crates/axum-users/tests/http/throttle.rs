@@ -23,7 +23,7 @@ const KING: &str = "king@camelot.bt";
 
 /// With the limits that are the default.
 fn throttled() -> World {
-    World::with(|builder| with_defaults(builder))
+    World::with(with_defaults)
 }
 
 fn with_defaults(builder: UsersBuilder<()>) -> UsersBuilder<()> {
