@@ -1,13 +1,13 @@
 //! A page in a browser: the session is a cookie that scripts cannot read, kept in the database.
 
-use std::{error::Error, time::Duration};
+use std::{error::Error, net::SocketAddr, time::Duration};
 
 use axum::{
     Router,
     response::{Html, IntoResponse, Redirect, Response},
     routing::get,
 };
-use axum_users::{AuthBackend, CookieTransport, CurrentUser, DatabaseStrategy, SqlStore, Users};
+use axum_users::{AuthBackend, CookieTransport, CurrentUser, DatabaseStrategy, KnownDevices, SqlStore, Users, random};
 
 const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
 
@@ -41,7 +41,9 @@ fn escape(text: &str) -> String {
 pub async fn app(database: &str, over_https: bool) -> Result<Router, Box<dyn Error>> {
     let store = SqlStore::connect(database).await?;
     let cookie = CookieTransport::new().max_age(WEEK).danger_secure(over_https);
+    let secret = random::token(); // From your configuration, or a restart makes all browsers strangers.
     let users = Users::<()>::builder(store.clone())
+        .known_devices(KnownDevices::new(secret.expose().as_bytes())?)
         .backend(AuthBackend::new("cookie", cookie, DatabaseStrategy::new(store, WEEK)))
         .build()?;
     Ok(users.router().route("/", get(home)).route("/sign-in", get(sign_in)).with_state(users))
@@ -51,5 +53,6 @@ pub async fn app(database: &str, over_https: bool) -> Result<Router, Box<dyn Err
 async fn main() -> Result<(), Box<dyn Error>> {
     // Plain HTTP on the loopback address: the cookie cannot be `Secure` here.
     let listener = tokio::net::TcpListener::bind("127.0.0.1:8000").await?;
-    Ok(axum::serve(listener, app("sqlite://cookie-browser.db", false).await?).await?)
+    let service = app("sqlite://cookie-browser.db", false).await?.into_make_service_with_connect_info::<SocketAddr>();
+    Ok(axum::serve(listener, service).await?)
 }

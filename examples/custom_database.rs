@@ -2,6 +2,7 @@
 
 use std::{
     error::Error,
+    net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -114,5 +115,6 @@ pub fn app(list: ListOfUsers) -> Result<Router, Box<dyn Error>> {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:8000").await?;
-    Ok(axum::serve(listener, app(ListOfUsers::default())?).await?)
+    let service = app(ListOfUsers::default())?.into_make_service_with_connect_info::<SocketAddr>();
+    Ok(axum::serve(listener, service).await?)
 }

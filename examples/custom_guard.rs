@@ -1,6 +1,6 @@
 //! Who may pass: the built-in guards, their combinations, and one over a column of your own.
 
-use std::{error::Error, time::Duration};
+use std::{error::Error, net::SocketAddr, time::Duration};
 
 use axum::{Router, routing::get};
 use axum_users::{
@@ -47,5 +47,6 @@ pub async fn app(database: &str) -> Result<(Router, Users<Profile>), Box<dyn Err
 async fn main() -> Result<(), Box<dyn Error>> {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:8000").await?;
     let (router, _users) = app("sqlite://custom-guard.db").await?;
-    Ok(axum::serve(listener, router).await?)
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    Ok(axum::serve(listener, service).await?)
 }

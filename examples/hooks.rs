@@ -2,6 +2,7 @@
 
 use std::{
     error::Error,
+    net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -68,5 +69,6 @@ pub async fn app(database: &str, diary: Diary) -> Result<Router, Box<dyn Error>>
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:8000").await?;
-    Ok(axum::serve(listener, app("sqlite://hooks.db", Diary::default()).await?).await?)
+    let service = app("sqlite://hooks.db", Diary::default()).await?.into_make_service_with_connect_info::<SocketAddr>();
+    Ok(axum::serve(listener, service).await?)
 }

@@ -1,6 +1,6 @@
 //! Register, log in, be known. `cargo run -p axum-users-examples --example minimal`
 
-use std::{error::Error, time::Duration};
+use std::{error::Error, net::SocketAddr, time::Duration};
 
 use axum::{Router, routing::get};
 use axum_users::{AuthBackend, BearerTransport, CurrentUser, JwtStrategy, SqlStore, Users, random};
@@ -22,5 +22,6 @@ pub async fn app(database: &str) -> Result<Router, Box<dyn Error>> {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:8000").await?;
-    Ok(axum::serve(listener, app("sqlite://minimal.db").await?).await?)
+    let service = app("sqlite://minimal.db").await?.into_make_service_with_connect_info::<SocketAddr>();
+    Ok(axum::serve(listener, service).await?)
 }

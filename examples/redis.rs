@@ -1,6 +1,6 @@
 //! Tokens in Redis or Valkey, users and their sessions in a database. `cargo run -p axum-users-examples --example redis`
 
-use std::{error::Error, time::Duration};
+use std::{error::Error, net::SocketAddr, time::Duration};
 
 use axum::{Router, routing::get};
 use axum_users::{AuthBackend, BearerTransport, CurrentUser, RedisClient, RedisStrategy, SqlStore, Users};
@@ -25,5 +25,6 @@ pub async fn app(database: &str, redis: &str, key_prefix: &str) -> Result<Router
 async fn main() -> Result<(), Box<dyn Error>> {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:8000").await?;
     let app = app("sqlite://redis.db", "redis://127.0.0.1:6379", "token:").await?;
-    Ok(axum::serve(listener, app).await?)
+    let service = app.into_make_service_with_connect_info::<SocketAddr>();
+    Ok(axum::serve(listener, service).await?)
 }

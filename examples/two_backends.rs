@@ -1,6 +1,6 @@
 //! A cookie for the browser and a bearer token for programs, side by side; one route takes only the token.
 
-use std::{error::Error, time::Duration};
+use std::{error::Error, net::SocketAddr, time::Duration};
 
 use axum::{Router, http::request::Parts, routing::get};
 use axum_users::{
@@ -50,5 +50,6 @@ pub async fn app(database: &str, over_https: bool) -> Result<Router, Box<dyn Err
 async fn main() -> Result<(), Box<dyn Error>> {
     // Plain HTTP on the loopback address: the cookie cannot be `Secure` here.
     let listener = tokio::net::TcpListener::bind("127.0.0.1:8000").await?;
-    Ok(axum::serve(listener, app("sqlite://two-backends.db", false).await?).await?)
+    let service = app("sqlite://two-backends.db", false).await?.into_make_service_with_connect_info::<SocketAddr>();
+    Ok(axum::serve(listener, service).await?)
 }

@@ -1,6 +1,6 @@
 //! Two kinds of users side by side, each with its own table, columns, ids and routes.
 
-use std::{error::Error, time::Duration};
+use std::{error::Error, net::SocketAddr, time::Duration};
 
 use axum::{Router, extract::FromRef, routing::get};
 use axum_users::{
@@ -58,5 +58,6 @@ pub async fn app(database: &str) -> Result<Router, Box<dyn Error>> {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:8000").await?;
-    Ok(axum::serve(listener, app("sqlite://two-user-kinds.db").await?).await?)
+    let service = app("sqlite://two-user-kinds.db").await?.into_make_service_with_connect_info::<SocketAddr>();
+    Ok(axum::serve(listener, service).await?)
 }

@@ -92,6 +92,7 @@ fn start(folder: &Path, url: &str) -> Result<(Child, SocketAddr)> {
         .env("AXUM_USERS__PASSWORD__ARGON2__MEMORY_KIB", "19456")
         .env("AXUM_USERS__PASSWORD__ARGON2__ITERATIONS", "2")
         .env("AXUM_USERS__PASSWORD__ARGON2__PARALLELISM", "1")
+        .env("AXUM_USERS__THROTTLE__ENABLED", "false")
         .current_dir(folder)
         .stdout(Stdio::piped())
         .stderr(Stdio::null())

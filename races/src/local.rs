@@ -37,6 +37,7 @@ impl Local {
         let users = Users::builder(store.clone())
             .passwords(passwords)
             .clock(clock.clone())
+            .throttle(None)
             .backend(AuthBackend::new("jwt", bearer("jwt"), jwt).refresh(refresh()))
             .backend(AuthBackend::new("db", bearer("db"), database()).refresh(refresh()))
             .backend(AuthBackend::new("cookie", CookieTransport::new(), database()))

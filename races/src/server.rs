@@ -44,6 +44,7 @@ impl Server {
             .env("AXUM_USERS__PASSWORD__ARGON2__MEMORY_KIB", MEMORY_KIB.to_string())
             .env("AXUM_USERS__PASSWORD__ARGON2__ITERATIONS", ITERATIONS.to_string())
             .env("AXUM_USERS__PASSWORD__ARGON2__PARALLELISM", "1")
+            .env("AXUM_USERS__THROTTLE__ENABLED", "false")
             .current_dir(folder)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

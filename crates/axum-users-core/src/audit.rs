@@ -134,6 +134,7 @@ fn reason(error: &Error) -> (&'static str, &'static str) {
         Error::SessionEnded => ("refused", "session_ended"),
         Error::LastSuperuser => ("refused", "last_superuser"),
         Error::Veto(_) => ("refused", "hook"),
+        Error::Throttled { .. } => ("refused", "throttled"),
         Error::Busy { .. } => ("failed", "busy"),
         Error::Database(_) => ("failed", "database"),
         Error::Internal(_) => ("failed", "internal"),

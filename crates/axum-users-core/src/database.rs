@@ -11,6 +11,7 @@ use crate::{
     profile::UserProfile,
     refresh::{NewRefreshToken, Rotation, Successor},
     session::{EndTokens, NewSession, SessionId, SessionState, StoredSession, TokenHash},
+    throttle::{BucketKey, Limit, Taken},
     user::{NewUser, User},
 };
 
@@ -176,6 +177,58 @@ pub trait UserDatabase<P: UserProfile>: Send + Sync + 'static {
     fn settle(&self, claimed: &Claimed, settled: Settled) -> impl Future<Output = Result<(), DatabaseError>> + Send {
         let _ = (claimed, settled);
         async { Ok(()) }
+    }
+
+    /// Whether it keeps buckets of attempts ([`Throttle`](crate::Throttle)), for all nodes together. Default: no, and each process
+    /// counts for itself.
+    fn keeps_buckets(&self) -> bool {
+        false
+    }
+
+    /// Takes one out of a bucket at `now` (Unix milliseconds) as [`Limit::take`] decides, in one atomic step: what is taken in
+    /// parallel, by whatever node, is never more than there is. One that is not known yet is full.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    fn take_from_bucket(
+        &self,
+        bucket: &BucketKey,
+        limit: Limit,
+        now: i64,
+    ) -> impl Future<Output = Result<Taken, DatabaseError>> + Send {
+        let _ = (bucket, limit, now);
+        async { Ok(Taken::Yes) }
+    }
+
+    /// Puts one back that was taken.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    fn give_back_to_bucket(
+        &self,
+        bucket: &BucketKey,
+        limit: Limit,
+    ) -> impl Future<Output = Result<(), DatabaseError>> + Send {
+        let _ = (bucket, limit);
+        async { Ok(()) }
+    }
+
+    /// Fills a bucket.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    fn fill_bucket(&self, bucket: &BucketKey) -> impl Future<Output = Result<(), DatabaseError>> + Send {
+        let _ = bucket;
+        async { Ok(()) }
+    }
+
+    /// Removes at most `limit` buckets that are full at `now` (Unix milliseconds); answers how many.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    fn delete_full_buckets(&self, now: i64, limit: u32) -> impl Future<Output = Result<u64, DatabaseError>> + Send {
+        let _ = (now, limit);
+        async { Ok(0) }
     }
 
     /// Answers when the store is reachable; what `/health/ready` asks.

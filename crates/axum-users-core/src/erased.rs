@@ -18,6 +18,7 @@ use crate::{
     refresh::{NewRefreshToken, Rotation, Successor},
     secret::Secret,
     session::{NewSession, SessionId, StoredSession, TokenHash},
+    throttle::{BucketKey, Limit, Taken},
     user::{NewUser, User, UserCreate, UserUpdate},
 };
 
@@ -59,6 +60,10 @@ erase! {
         fn enqueue(message: Message, now: i64) -> Result<(), DatabaseError>;
         fn claim(now: i64, limit: u32) -> Result<Vec<Claimed>, DatabaseError>;
         fn settle(claimed: &'a Claimed, settled: Settled) -> Result<(), DatabaseError>;
+        fn take_from_bucket(bucket: &'a BucketKey, limit: Limit, now: i64) -> Result<Taken, DatabaseError>;
+        fn give_back_to_bucket(bucket: &'a BucketKey, limit: Limit) -> Result<(), DatabaseError>;
+        fn fill_bucket(bucket: &'a BucketKey) -> Result<(), DatabaseError>;
+        fn delete_full_buckets(now: i64, limit: u32) -> Result<u64, DatabaseError>;
         fn ping() -> Result<(), DatabaseError>;
     }
 }

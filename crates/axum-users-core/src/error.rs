@@ -73,6 +73,12 @@ pub enum Error {
         /// When to come back.
         retry_after: Duration,
     },
+    /// Too many attempts; see [`Throttle`](crate::Throttle).
+    #[error("too many attempts")]
+    Throttled {
+        /// When to come back.
+        retry_after: Duration,
+    },
     /// The store did not do it.
     #[error(transparent)]
     Database(DatabaseError),

@@ -11,6 +11,7 @@ use crate::{
     password::{InvalidPassword, PasswordPolicy},
     profile::UserProfile,
     secret::Secret,
+    throttle::KnownDevice,
     user::{User, UserCreate, UserUpdate},
 };
 
@@ -244,6 +245,8 @@ pub struct RequestInfo {
     pub actor: Option<String>,
     /// The name of the authentication backend: the one that accepted the session, or whose login this is.
     pub backend: Option<String>,
+    /// The device, if a user has logged in with it before.
+    pub device: Option<KnownDevice>,
 }
 
 /// A hook's refusal: the answer to send.

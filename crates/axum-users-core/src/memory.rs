@@ -19,6 +19,7 @@ use crate::{
     session::{
         EndTokens, KeptSession, NewSession, SessionId, SessionState, StoredSession, TokenHash, next_valid_after,
     },
+    throttle::{BucketKey, Buckets, Limit, Taken},
     user::{NewUser, User},
     value::{Kind, Row, Value, ValueError},
 };
@@ -31,6 +32,7 @@ struct Tables<P: UserProfile> {
     tokens: BTreeMap<String, Token<P>>,
     sessions: BTreeMap<SessionId, (P::Id, StoredSession)>,
     refresh_tokens: BTreeMap<String, (P::Id, StoredRefreshToken)>,
+    buckets: Arc<Buckets>,
     last_id: i64,
 }
 
@@ -62,8 +64,13 @@ impl<P: UserProfile> MemoryStore<P> {
             tokens: BTreeMap::new(),
             sessions: BTreeMap::new(),
             refresh_tokens: BTreeMap::new(),
+            buckets: Arc::default(),
             last_id: 0,
         })))
+    }
+
+    fn buckets(&self) -> Arc<Buckets> {
+        Arc::clone(&self.tables().buckets)
     }
 
     fn tables(&self) -> MutexGuard<'_, Tables<P>> {
@@ -210,6 +217,28 @@ impl<P: UserProfile> UserDatabase<P> for MemoryStore<P> {
             tables.refresh_tokens.remove(token);
         }
         Ok((sessions.len() + refresh.len()) as u64)
+    }
+
+    fn keeps_buckets(&self) -> bool {
+        true
+    }
+
+    async fn take_from_bucket(&self, bucket: &BucketKey, limit: Limit, now: i64) -> Result<Taken, DatabaseError> {
+        Ok(self.buckets().take(bucket, limit, now))
+    }
+
+    async fn give_back_to_bucket(&self, bucket: &BucketKey, limit: Limit) -> Result<(), DatabaseError> {
+        self.buckets().give_back(bucket, limit);
+        Ok(())
+    }
+
+    async fn fill_bucket(&self, bucket: &BucketKey) -> Result<(), DatabaseError> {
+        self.buckets().fill(bucket);
+        Ok(())
+    }
+
+    async fn delete_full_buckets(&self, now: i64, limit: u32) -> Result<u64, DatabaseError> {
+        Ok(self.buckets().delete_full(now, limit))
     }
 }
 

@@ -66,6 +66,25 @@ pub enum Task {
     },
 }
 
+impl Task {
+    /// Where it goes.
+    pub(crate) fn mailbox(&self) -> &str {
+        match self {
+            Self::RequestVerify { email } | Self::ForgotPassword { email } => email,
+            Self::PasswordChanged { to } | Self::EmailChanged { to, .. } | Self::AlreadyRegistered { to } => to,
+        }
+    }
+
+    /// Whether it tells somebody of a change of their own account.
+    pub(crate) fn is_owed(&self) -> bool {
+        match self {
+            Self::PasswordChanged { .. } => true,
+            Self::EmailChanged { to, old, .. } => to == old,
+            Self::RequestVerify { .. } | Self::ForgotPassword { .. } | Self::AlreadyRegistered { .. } => false,
+        }
+    }
+}
+
 impl Message {
     /// A message with a key of its own.
     #[must_use]
@@ -120,6 +139,7 @@ impl Message {
             request_id: of(&value, "request_id"),
             actor: of(&value, "actor"),
             backend: of(&value, "backend"),
+            device: None,
         };
         Some(Self { key: key.to_owned(), task, request })
     }

@@ -80,7 +80,7 @@ impl<P: UserProfile> RefreshTokens<P> {
     ///
     /// # Errors
     /// [`Error::InvalidRefreshToken`] (unknown, of another backend, expired, ended, used before; session idle; user inactive),
-    /// [`Error::UserNotVerified`], [`Error::Database`].
+    /// [`Error::Throttled`] in its place, [`Error::UserNotVerified`], [`Error::Database`].
     pub async fn rotate(
         &self,
         backend: &str,
@@ -109,11 +109,11 @@ impl<P: UserProfile> RefreshTokens<P> {
             }
             Rotation::Reused { user_id, .. } => {
                 audit.user(&user_id).refused("reused");
-                Err(Error::InvalidRefreshToken)
+                Err(users.failed_token(Error::InvalidRefreshToken, request).await)
             }
             Rotation::Unknown => {
                 audit.refused("unknown");
-                Err(Error::InvalidRefreshToken)
+                Err(users.failed_token(Error::InvalidRefreshToken, request).await)
             }
         }
     }

@@ -5,8 +5,9 @@ use std::{fs, path::Path, time::Duration};
 use axum::Router;
 use axum_users::{
     AccessTokenDatabase, AuthBackend, BearerTransport, BreachedPasswordsRange, CookieTransport, DatabaseStrategy,
-    DefaultHasher, JwtStrategy, PasswordPool, RedisStrategy, RefreshTokenDatabase, RefreshTokens, SameSite, Secret,
-    SqlStore, SqlStoreBuilder, Strategy, TokenSettings, UserDatabase, UserId, UserManager, UserProfile, Users,
+    DefaultHasher, JwtStrategy, KnownDevices, PasswordPool, RedisStrategy, RefreshTokenDatabase, RefreshTokens,
+    SameSite, Secret, SqlStore, SqlStoreBuilder, Strategy, TokenSettings, UserDatabase, UserId, UserManager,
+    UserProfile, Users,
     jwt::{JwtKey, JwtKeys},
     memory::MemoryStore,
     openapi::OpenApi,
@@ -117,6 +118,7 @@ where
         .keep_last_superuser(config.keep_last_superuser)
         .danger_keep_sessions_on_password_change(config.auth.keep_sessions_on_password_change)
         .strict(config.strict)
+        .throttle(config.throttle)
         .allowed_origins(origins)
         .body_limit(settings.body_limit)
         .trusted_proxies(settings.trusted_proxies);
@@ -129,6 +131,10 @@ where
             .reset_password(token_settings(&config.reset_password, &secrets.reset_password)?)
             .mailer(mail.mailer.clone())
             .notices(mail.notices);
+    }
+    // A weak secret is there only where the configuration accepts one for the sake of a system that is taken over.
+    if let Ok(devices) = KnownDevices::new(secrets.jwt.secret.expose().as_bytes()) {
+        builder = builder.known_devices(devices);
     }
     for settings in &config.auth.backends {
         builder = builder.backend(backend(config, settings, store.clone(), &secrets.jwt)?);

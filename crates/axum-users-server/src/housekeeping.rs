@@ -23,7 +23,9 @@ pub(crate) async fn run<P: UserProfile>(
     loop {
         match round(&manager, &tokens, token_lifetime).await {
             Ok(0) => {}
-            Ok(removed) => tracing::info!(removed, "expired tokens and sessions removed"),
+            Ok(removed) => {
+                tracing::info!(removed, "expired tokens and sessions, and attempts that do not count any more, removed")
+            }
             Err(error) => tracing::warn!(%error, "expired tokens and sessions were not removed"),
         }
         sleep(PAUSE).await;
@@ -45,8 +47,9 @@ async fn round<P: UserProfile>(
             None => 0,
         };
         let sessions = manager.delete_expired_sessions(BATCH).await?;
-        removed += rows + sessions;
-        if rows.max(sessions) < u64::from(BATCH) {
+        let buckets = manager.delete_full_buckets(BATCH).await?;
+        removed += rows + sessions + buckets;
+        if rows.max(sessions).max(buckets) < u64::from(BATCH) {
             return Ok(removed);
         }
         sleep(BREATH).await;
@@ -75,8 +78,8 @@ mod tests {
     };
 
     use axum_users::{
-        Clock, DatabaseError, Email, NewRefreshToken, NewSession, NewToken, NewUser, PasswordHash,
-        RefreshTokenDatabase, SessionId, SqlStore, StoredToken, TokenHash, UserDatabase, UserId as _,
+        BucketKey, Clock, DatabaseError, Email, Limit, NewRefreshToken, NewSession, NewToken, NewUser, PasswordHash,
+        RefreshTokenDatabase, SessionId, SqlStore, StoredToken, Taken, TokenHash, UserDatabase, UserId as _,
         memory::MemoryStore,
     };
     use time::OffsetDateTime;
@@ -127,11 +130,21 @@ mod tests {
             log_in(&store, &user.id, clock.now()).await;
         }
         clock.advance(time::Duration::hours(2));
+        // Attempts of long ago, and one that counts still.
+        let bucket = |number: u32| BucketKey::of("test", &number.to_string());
+        let minute = Limit::new(1, Duration::from_secs(60));
+        let millis = clock.unix() * 1000;
+        for number in 0..=BATCH {
+            let _ = store.take_from_bucket(&bucket(number), minute, millis - 61_000).await.unwrap();
+        }
+        let _ = store.take_from_bucket(&bucket(BATCH + 1), minute, millis).await.unwrap();
         let live = log_in(&store, &user.id, clock.now()).await;
 
         let removed = round(&manager, &store, Some(HOUR)).await.unwrap();
-        assert_eq!(removed, 3 * (u64::from(BATCH) + 1), "more than a batch of each");
+        assert_eq!(removed, 4 * (u64::from(BATCH) + 1), "more than a batch of each");
         assert_eq!(round(&manager, &store, Some(HOUR)).await.unwrap(), 0);
+        let counts = store.take_from_bucket(&bucket(BATCH + 1), minute, millis).await.unwrap();
+        assert!(matches!(counts, Taken::No(_)));
         let session = SessionId::generate();
         assert!(AccessTokenDatabase::get(&store, &expired, &session).await.unwrap().is_none());
         assert!(AccessTokenDatabase::get(&store, &live, &session).await.unwrap().is_some());

@@ -42,5 +42,7 @@ mod sessions;
 mod start;
 #[path = "server/storm.rs"]
 mod storm;
+#[path = "server/throttle.rs"]
+mod throttle;
 #[path = "server/users.rs"]
 mod users;

@@ -12,6 +12,7 @@ compile_error!(
 #[macro_use]
 mod outbox;
 mod access_tokens;
+mod buckets;
 mod builder;
 mod engine;
 mod error;

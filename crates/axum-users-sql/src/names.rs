@@ -39,6 +39,11 @@ impl Names {
         format!("axum_users_{}_outbox", self.user_table)
     }
 
+    /// Our side table of buckets of attempts.
+    pub(crate) fn bucket_table(&self) -> String {
+        format!("axum_users_{}_bucket", self.user_table)
+    }
+
     /// What version 1 had in the place of sessions.
     pub(crate) fn mark_table(&self) -> String {
         format!("axum_users_{}_mark", self.user_table)

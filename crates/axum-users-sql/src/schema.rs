@@ -136,6 +136,7 @@ impl Plan {
         let has_sessions = !E::columns_of(connection, &names.session_table()).await?.is_empty();
         let has_refresh_tokens = !E::columns_of(connection, &names.refresh_token_table()).await?.is_empty();
         let has_outbox = !E::columns_of(connection, &names.outbox_table()).await?.is_empty();
+        let has_buckets = !E::columns_of(connection, &names.bucket_table()).await?.is_empty();
         let has_marks = !E::columns_of(connection, &names.mark_table()).await?.is_empty();
         let schema = E::columns_of(connection, &names.schema_table()).await?;
         let ours = !schema.is_empty();
@@ -184,6 +185,9 @@ impl Plan {
         }
         if !has_outbox {
             statements.extend(create_outbox::<E>(names));
+        }
+        if !has_buckets {
+            statements.extend(create_buckets::<E>(names));
         }
         if has_marks {
             statements.extend(sessions_of_marks::<E>(names));
@@ -415,6 +419,18 @@ fn create_outbox<E: Engine>(names: &Names) -> Vec<String> {
             E::WIDE_TEXT,
         ),
         side_index::<E>(&table, "due_at"),
+    ]
+}
+
+fn create_buckets<E: Engine>(names: &Names) -> Vec<String> {
+    let table = names.bucket_table();
+    vec![
+        format!(
+            "CREATE TABLE {} (\n    id VARCHAR(43){} NOT NULL,\n    full_at BIGINT NOT NULL,\n    PRIMARY KEY (id)\n)",
+            E::quote(&table),
+            E::EXACT_TEXT,
+        ),
+        side_index::<E>(&table, "full_at"),
     ]
 }
 

@@ -57,6 +57,12 @@ pub(crate) struct Statements {
     pub(crate) message_claim: Arc<str>,
     pub(crate) message_done: Arc<str>,
     pub(crate) message_later: Arc<str>,
+    pub(crate) bucket_take: Arc<str>,
+    pub(crate) bucket_insert: Arc<str>,
+    pub(crate) bucket_get: Arc<str>,
+    pub(crate) bucket_give_back: Arc<str>,
+    pub(crate) bucket_fill: Arc<str>,
+    pub(crate) buckets_delete_full: Arc<str>,
 }
 
 /// What is read of a session, in the order of `sessions::state`.
@@ -72,6 +78,7 @@ impl Statements {
         let session_table = E::quote(&names.session_table());
         let refresh_table = E::quote(&names.refresh_token_table());
         let outbox = E::quote(&names.outbox_table());
+        let buckets = E::quote(&names.bucket_table());
         let schema_table = E::quote(&names.schema_table());
         let token_table = E::quote(&names.access_token_table);
         let p = E::placeholder;
@@ -311,6 +318,19 @@ impl Statements {
             .into(),
             message_done: format!("DELETE FROM {outbox} WHERE id = {} AND due_at = {}", p(1), p(2)).into(),
             message_later: format!("UPDATE {outbox} SET due_at = {} WHERE id = {} AND due_at = {}", p(1), p(2), p(3)).into(),
+            bucket_take: format!(
+                "UPDATE {buckets} SET full_at = {} + {} WHERE id = {} AND full_at <= {}",
+                E::greatest("full_at", &p(1)),
+                p(2),
+                p(3),
+                p(4)
+            )
+            .into(),
+            bucket_insert: format!("INSERT INTO {buckets} (id, full_at) VALUES ({}, {})", p(1), p(2)).into(),
+            bucket_get: format!("SELECT full_at FROM {buckets} WHERE id = {}", p(1)).into(),
+            bucket_give_back: format!("UPDATE {buckets} SET full_at = full_at - {} WHERE id = {}", p(1), p(2)).into(),
+            bucket_fill: format!("UPDATE {buckets} SET full_at = 0 WHERE id = {}", p(1)).into(),
+            buckets_delete_full: E::delete_some(&buckets, "id", &format!("full_at < {}", p(1))).into(),
             remember_valid_after: format!(
                 "UPDATE {schema_table} SET last_valid_after = {}",
                 E::greatest("last_valid_after", &p(1))

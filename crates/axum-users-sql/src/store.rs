@@ -3,9 +3,9 @@
 use std::{future::Future, sync::Arc};
 
 use axum_users_core::{
-    AccessTokenDatabase, Condition, DatabaseError, EmailKey, Kind, NewRefreshToken, NewSession, NewToken, NewUser,
-    Outcome, RefreshTokenDatabase, Rotation, SessionId, StoredSession, StoredToken, Successor, TokenHash, User,
-    UserChange, UserDatabase, UserProfile, Value, WithSession,
+    AccessTokenDatabase, BucketKey, Condition, DatabaseError, EmailKey, Kind, Limit, NewRefreshToken, NewSession,
+    NewToken, NewUser, Outcome, RefreshTokenDatabase, Rotation, SessionId, StoredSession, StoredToken, Successor,
+    Taken, TokenHash, User, UserChange, UserDatabase, UserProfile, Value, WithSession,
     outbox::{Claimed, Message, Settled},
 };
 use time::OffsetDateTime;
@@ -173,6 +173,24 @@ impl<P: UserProfile> UserDatabase<P> for SqlStore<P> {
         let claimed = claimed.clone();
         finished!(self, store => store.settle(&claimed, settled))
     }
+    fn keeps_buckets(&self) -> bool {
+        true
+    }
+    async fn take_from_bucket(&self, bucket: &BucketKey, limit: Limit, now: i64) -> Result<Taken, DatabaseError> {
+        let bucket = bucket.clone();
+        finished!(self, store => store.take_from_bucket(&bucket, limit, now))
+    }
+    async fn give_back_to_bucket(&self, bucket: &BucketKey, limit: Limit) -> Result<(), DatabaseError> {
+        let bucket = bucket.clone();
+        finished!(self, store => store.give_back_to_bucket(&bucket, limit))
+    }
+    async fn fill_bucket(&self, bucket: &BucketKey) -> Result<(), DatabaseError> {
+        let bucket = bucket.clone();
+        finished!(self, store => store.fill_bucket(&bucket))
+    }
+    async fn delete_full_buckets(&self, now: i64, limit: u32) -> Result<u64, DatabaseError> {
+        finished!(self, store => store.delete_full_buckets(now, limit))
+    }
     async fn ping(&self) -> Result<(), DatabaseError> {
         within_limit!(self, store => store.ping())
     }
@@ -274,7 +292,7 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
         retried!(self, self.try_execute(sql, values.clone()))
     }
 
-    async fn try_execute(&self, sql: &Arc<str>, values: Vec<(Kind, Value)>) -> Result<u64, Failure> {
+    pub(crate) async fn try_execute(&self, sql: &Arc<str>, values: Vec<(Kind, Value)>) -> Result<u64, Failure> {
         let mut connection = self.pool.writer().await?;
         Ok(connection.execute(Arc::clone(sql), self.arguments(values)?).await?.rows)
     }

@@ -14,3 +14,5 @@ mod reset;
 mod schema;
 #[path = "sql/suites.rs"]
 mod suites;
+#[path = "sql/throttle.rs"]
+mod throttle;

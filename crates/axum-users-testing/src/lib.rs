@@ -3,12 +3,13 @@
 //! ```
 //! # #[tokio::main] async fn main() {
 //! use axum_users_core::memory::MemoryStore;
-//! use axum_users_testing::{Sample, access_token_database, session_database, user_database};
+//! use axum_users_testing::{Sample, access_token_database, buckets, session_database, user_database};
 //!
 //! // Each call of the closure makes an empty store.
 //! user_database::<Sample, _>(async || MemoryStore::new()).await;
 //! access_token_database::<Sample, _>(async || MemoryStore::new()).await;
 //! session_database::<Sample, _>(async || MemoryStore::new()).await;
+//! buckets::<Sample, _>(async || MemoryStore::new()).await;
 //! # }
 //! ```
 //!
@@ -16,6 +17,7 @@
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a suite says by a panic what is not as expected")]
 
+mod buckets;
 mod messages;
 mod sample;
 mod sessions;
@@ -23,6 +25,7 @@ mod strategy;
 mod tokens;
 mod users;
 
+pub use buckets::buckets;
 pub use messages::messages;
 pub use sample::{CountedSample, Sample, SampleProfile, Tier};
 pub use sessions::session_database;

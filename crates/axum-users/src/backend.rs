@@ -5,11 +5,12 @@ use std::sync::Arc;
 use axum::response::Response;
 
 use crate::{
-    AnyStrategy, ConfigError, Error, RefreshTokens, RequestInfo, Secret, Strategy, UserManager, UserProfile,
+    AnyStrategy, ConfigError, Error, RefreshTokens, RequestInfo, Secret, Strategy, User, UserManager, UserProfile,
     authenticator::Session,
     transport::{LoginTokens, Transport},
 };
 use axum_users_core::Authenticated;
+use http::header;
 
 /// A name, a transport and a strategy. A cheap handle.
 pub struct AuthBackend<P: UserProfile> {
@@ -80,16 +81,32 @@ impl<P: UserProfile> AuthBackend<P> {
         request: Option<&RequestInfo>,
     ) -> Result<Response, Error> {
         let proof = proof.through(&self.name, request);
+        let user = proof.user().clone();
         let gone = |error| if matches!(error, Error::SessionEnded) { Error::BadCredentials } else { error };
-        let Some(refresh) = &self.refresh else {
+        let mut response = if let Some(refresh) = &self.refresh {
+            let until = refresh.session_end(&proof);
+            let proof = proof.session_until(until);
             let issued = self.strategy.write_token(&proof, users).await.map_err(gone)?;
-            return Ok(self.transport.login_response(&issued.token));
+            let refresh_token = refresh.issue(&self.name, &proof).await.map_err(gone)?;
+            self.answer(LoginTokens::new(issued, refresh_token, users.clock()))
+        } else {
+            let issued = self.strategy.write_token(&proof, users).await.map_err(gone)?;
+            self.transport.login_response(&issued.token)
         };
-        let until = refresh.session_end(&proof);
-        let proof = proof.session_until(until);
-        let issued = self.strategy.write_token(&proof, users).await.map_err(gone)?;
-        let refresh_token = refresh.issue(&self.name, &proof).await.map_err(gone)?;
-        Ok(self.answer(LoginTokens::new(issued, refresh_token, users.clock())))
+        self.remember_device(&mut response, &user, users, request);
+        Ok(response)
+    }
+
+    /// Makes the device known that this answer goes to; answers whether the transport can.
+    pub(crate) fn remember_device(
+        &self,
+        response: &mut Response,
+        user: &User<P>,
+        users: &UserManager<P>,
+        request: Option<&RequestInfo>,
+    ) -> bool {
+        let cookie = users.device_token(user, request).and_then(|token| self.transport.device_cookie(&token));
+        cookie.map(|cookie| response.headers_mut().append(header::SET_COOKIE, cookie)).is_some()
     }
 
     /// A new access token and a new refresh token for a refresh token of this backend.

@@ -94,6 +94,8 @@ pub(crate) enum ApiError {
     NotFound,
     /// What a hook wants to be answered.
     Veto(Veto),
+    /// 429 with Retry-After.
+    TooManyRequests(Duration),
     /// 503 with Retry-After.
     Unavailable(Duration),
     /// 500; already logged.
@@ -127,6 +129,7 @@ impl From<Error> for ApiError {
                 "Value error, a value is too long or too large for its column",
             )]),
             Error::Veto(veto) => Self::Veto(veto),
+            Error::Throttled { retry_after } => Self::TooManyRequests(retry_after),
             Error::Busy { retry_after } => Self::Unavailable(retry_after),
             Error::BreachedPasswordsUnavailable => Self::Unavailable(RETRY_AFTER),
             Error::Database(DatabaseError::Unavailable(source)) => {
@@ -162,15 +165,22 @@ impl IntoResponse for ApiError {
             Self::Denied(denied) => denied.into_response(),
             Self::NotFound => respond::detail(StatusCode::NOT_FOUND, "Not Found"),
             Self::Veto(veto) => respond::detail(veto.status, veto.detail),
+            Self::TooManyRequests(after) => {
+                retry_after(respond::detail(StatusCode::TOO_MANY_REQUESTS, "Too Many Requests"), after)
+            }
             Self::Unavailable(after) => {
-                let mut response = respond::detail(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable");
-                let seconds = HeaderValue::from(after.as_secs().max(1));
-                response.headers_mut().insert(header::RETRY_AFTER, seconds);
-                response
+                retry_after(respond::detail(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable"), after)
             }
             Self::Internal => respond::internal_error(),
         }
     }
+}
+
+/// RFC 9110 section 10.2.3: whole seconds, and not too early.
+fn retry_after(mut response: Response, after: Duration) -> Response {
+    let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+    response
 }
 
 /// An error with its sources, for the log.

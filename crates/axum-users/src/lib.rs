@@ -76,8 +76,10 @@
 //! # Security
 //!
 //! Cookie writes need proof of their origin; put other origins of yours on the list with
-//! [`UsersBuilder::allowed_origins`]. Behind a proxy, say how many hops are yours: [`UsersBuilder::trusted_proxies`]. What begins
-//! with `danger_` explains the attack where the switch is.
+//! [`UsersBuilder::allowed_origins`]. Behind a proxy, say how many hops are yours: [`UsersBuilder::trusted_proxies`]. Attempts are
+//! [limited](UsersBuilder::throttle) by client address, among others: serve with
+//! [`into_make_service_with_connect_info`](axum::Router::into_make_service_with_connect_info), and make browsers known with
+//! [`UsersBuilder::known_devices`]. What begins with `danger_` explains the attack where the switch is.
 
 mod authenticator;
 mod backend;

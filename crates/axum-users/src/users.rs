@@ -3,7 +3,8 @@
 use std::{ops::Deref, sync::Arc, time::Duration};
 
 use axum_users_core::{
-    Clock, PasswordPolicy, PasswordPool, TokenSettings, UserDatabase, UserHooks, UserManagerBuilder,
+    Clock, KnownDevices, PasswordPolicy, PasswordPool, Throttle, TokenSettings, UserDatabase, UserHooks,
+    UserManagerBuilder,
     mail::Mailer,
     password::{BreachedPasswords, OnFailure},
 };
@@ -181,6 +182,26 @@ impl<P: UserProfile> UsersBuilder<P> {
     /// Whether users are told of a new password and of a new address, where there is a mailer. Default: true.
     pub fn notices(mut self, notices: bool) -> Self {
         self.manager = self.manager.notices(notices);
+        self
+    }
+
+    /// How often passwords may be tried, users be registered and mails be asked for: beyond it, 429 with `Retry-After`. Default:
+    /// [`Throttle::default`]; `None` switches it off.
+    ///
+    /// What comes from an address counts together, so serve with
+    /// [`into_make_service_with_connect_info`](axum::Router::into_make_service_with_connect_info) and say how many
+    /// [proxies](Self::trusted_proxies) are yours: where no address is known, all clients count as one.
+    pub fn throttle(mut self, throttle: impl Into<Option<Throttle>>) -> Self {
+        self.manager = self.manager.throttle(throttle);
+        self
+    }
+
+    /// Makes browsers known that a user logged in with by a cookie backend: they try passwords on their own account whatever
+    /// strangers do. They keep the cookie `axum_users_device` for a year. Default: none is.
+    ///
+    /// See [`UserManagerBuilder::known_devices`].
+    pub fn known_devices(mut self, devices: KnownDevices) -> Self {
+        self.manager = self.manager.known_devices(devices);
         self
     }
 

@@ -49,6 +49,8 @@ mod session_list;
 mod sessions;
 #[path = "http/strict.rs"]
 mod strict;
+#[path = "http/throttle.rs"]
+mod throttle;
 #[path = "http/tokens.rs"]
 mod tokens;
 #[path = "http/transports.rs"]

@@ -64,6 +64,7 @@ pub(crate) async fn application<P: UserProfile>(url: &str, clock: Clock, setting
         .hooks(RecordedRule)
         .passwords(PasswordPool::builder(cheap).build().unwrap())
         .clock(clock)
+        .throttle(None)
         .requires_verification(settings.requires_verification)
         .keep_last_superuser(false)
         .danger_keep_sessions_on_password_change(true);

@@ -2,7 +2,7 @@
 
 use std::{io, sync::Arc};
 
-use super::{Inner, UserManager, messages::Worker};
+use super::{Inner, UserManager, messages::Worker, throttle::Throttling};
 use crate::{
     clock::Clock,
     database::UserDatabase,
@@ -11,6 +11,7 @@ use crate::{
     mail::Mailer,
     password::{BreachedPasswords, DefaultHasher, OnFailure, PasswordPolicy, PasswordPool, breached::BreachedCheck},
     profile::UserProfile,
+    throttle::{KnownDevices, Throttle},
     token::TokenSettings,
 };
 
@@ -19,6 +20,7 @@ use crate::{
 pub struct UserManagerBuilder<P: UserProfile> {
     database: Arc<dyn DynUserDatabase<P>>,
     keeps_messages: bool,
+    keeps_buckets: bool,
     hooks: Arc<dyn DynUserHooks<P>>,
     passwords: Option<PasswordPool>,
     policy: PasswordPolicy,
@@ -31,6 +33,8 @@ pub struct UserManagerBuilder<P: UserProfile> {
     reset_password: Option<TokenSettings>,
     mailer: Option<Arc<dyn DynMailer>>,
     notices: bool,
+    throttle: Option<Throttle>,
+    devices: Option<KnownDevices>,
 }
 
 impl<P: UserProfile> UserManager<P> {
@@ -38,6 +42,7 @@ impl<P: UserProfile> UserManager<P> {
     pub fn builder(database: impl UserDatabase<P>) -> UserManagerBuilder<P> {
         UserManagerBuilder {
             keeps_messages: database.keeps_messages(),
+            keeps_buckets: database.keeps_buckets(),
             database: Arc::new(database),
             hooks: Arc::new(()),
             passwords: None,
@@ -51,6 +56,8 @@ impl<P: UserProfile> UserManager<P> {
             reset_password: None,
             mailer: None,
             notices: true,
+            throttle: Some(Throttle::default()),
+            devices: None,
         }
     }
 }
@@ -143,6 +150,20 @@ impl<P: UserProfile> UserManagerBuilder<P> {
         self
     }
 
+    /// How often passwords may be tried, users be registered and mails be asked for; `None`: without a limit. Default:
+    /// [`Throttle::default`].
+    pub fn throttle(mut self, throttle: impl Into<Option<Throttle>>) -> Self {
+        self.throttle = throttle.into();
+        self
+    }
+
+    /// Makes devices known that a user logged in with: they try passwords on their own account, whatever strangers do. Default:
+    /// none is, and whoever keeps trying wrong passwords keeps the owner waiting, too.
+    pub fn known_devices(mut self, devices: KnownDevices) -> Self {
+        self.devices = Some(devices);
+        self
+    }
+
     /// The manager.
     ///
     /// # Errors
@@ -167,6 +188,7 @@ impl<P: UserProfile> UserManagerBuilder<P> {
             mailer: self.mailer,
             notices: self.notices,
             keeps_messages: self.keeps_messages,
+            throttling: Throttling::new(self.throttle, self.devices, self.keeps_buckets),
             worker: Worker::default(),
         })))
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 
-use super::UserManager;
+use super::{UserManager, throttle::Attempt};
 use crate::{
     audit::Audit,
     database::{Condition, Outcome, UserChange},
@@ -127,12 +127,15 @@ struct Unproved<Id> {
 impl<P: UserProfile> UserManager<P> {
     /// The user of these credentials, also an inactive one; `None` when they are wrong. Upgrades an outdated hash.
     ///
-    /// An unknown address costs what a wrong password costs. The audit trail learns of [`login`](Self::login) only.
+    /// An unknown address costs what a wrong password costs. It is for programs: only [`login`](Self::login) counts attempts, and
+    /// only of it the audit trail learns.
     ///
     /// # Errors
     /// [`Error::Busy`], [`Error::Database`].
     pub async fn authenticate(&self, username: &str, password: Secret) -> Result<Option<Authenticated<P>>, Error> {
-        Ok(self.prove(username, password).await?.ok())
+        let read_at = self.0.clock.now();
+        let user = self.get_by_email(username).await?;
+        Ok(self.prove(user, read_at, password).await?.ok())
     }
 
     /// The proof that a login route needs: right credentials, active, verified where that is asked for, no veto.
@@ -140,7 +143,7 @@ impl<P: UserProfile> UserManager<P> {
     /// # Errors
     /// [`Error::BadCredentials`] (unknown, wrong or inactive, in strict also not verified: indistinguishable, ASVS 6.3.8),
     /// [`Error::UserNotVerified`],
-    /// [`Error::Veto`], [`Error::Busy`], [`Error::Database`].
+    /// [`Error::Throttled`] (the same for all of these), [`Error::Veto`], [`Error::Busy`], [`Error::Database`].
     pub async fn login(
         &self,
         username: &str,
@@ -149,13 +152,13 @@ impl<P: UserProfile> UserManager<P> {
         request: Option<&RequestInfo>,
     ) -> Result<Authenticated<P>, Error> {
         let audit = Audit::of("login", request).method("password");
-        let proof = match self.prove(username, password).await {
-            Ok(Ok(proof)) => proof,
-            Ok(Err(Unproved { user: Some(id), reason })) => {
+        let (proof, attempt) = match self.try_password(username, password, request).await {
+            Ok((Ok(proof), attempt)) => (proof, attempt),
+            Ok((Err(Unproved { user: Some(id), reason }), _)) => {
                 audit.user(&id).refused(reason);
                 return Err(Error::BadCredentials);
             }
-            Ok(Err(Unproved { user: None, reason })) => {
+            Ok((Err(Unproved { user: None, reason }), _)) => {
                 audit.refused(reason);
                 return Err(Error::BadCredentials);
             }
@@ -170,7 +173,10 @@ impl<P: UserProfile> UserManager<P> {
             return Err(Error::BadCredentials);
         }
         match self.admit(&proof.user, requires_verification, request).await {
-            Ok(()) => audit.succeeded(),
+            Ok(()) => {
+                self.attempt_succeeded(attempt).await;
+                audit.succeeded();
+            }
             Err(error) => {
                 audit.ended_by(&error);
                 // Whoever registered an address must not learn by a login what became of it (ASVS 6.3.8).
@@ -185,13 +191,34 @@ impl<P: UserProfile> UserManager<P> {
         Ok(proof)
     }
 
-    async fn prove(
+    /// The password is looked at only if there is an attempt left; one that is right is put back by the caller.
+    async fn try_password(
         &self,
         username: &str,
         password: Secret,
-    ) -> Result<Result<Authenticated<P>, Unproved<P::Id>>, Error> {
+        request: Option<&RequestInfo>,
+    ) -> Result<(Result<Authenticated<P>, Unproved<P::Id>>, Attempt), Error> {
         let read_at = self.0.clock.now();
-        let Some(mut user) = self.get_by_email(username).await? else {
+        let user = self.get_by_email(username).await?;
+        let attempt = self.begin_attempt(username, user.as_ref(), request).await?;
+        match self.prove(user, read_at, password).await {
+            Ok(proof) => Ok((proof, attempt)),
+            Err(error) => {
+                if matches!(error, Error::Busy { .. }) {
+                    self.attempt_was_none(attempt).await;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    async fn prove(
+        &self,
+        user: Option<User<P>>,
+        read_at: OffsetDateTime,
+        password: Secret,
+    ) -> Result<Result<Authenticated<P>, Unproved<P::Id>>, Error> {
+        let Some(mut user) = user else {
             self.0.passwords.verify_dummy(password).await?;
             return Ok(Err(Unproved { user: None, reason: "unknown_user" }));
         };

@@ -1,6 +1,7 @@
 //! Messages: asked for, worked off.
 
 use std::{
+    future::Future,
     sync::{
         Arc, Weak,
         atomic::{AtomicBool, Ordering},
@@ -10,7 +11,7 @@ use std::{
 
 use tokio::{sync::Notify, task::JoinSet, time::timeout};
 
-use super::{Inner, UserManager};
+use super::{Inner, UserManager, throttle::Leave};
 use crate::{
     database::Outcome,
     error::Error,
@@ -28,6 +29,8 @@ const LOOK: Duration = Duration::from_secs(1);
 const ATTEMPT: Duration = Duration::from_secs(60);
 /// How many messages are worked off at a time.
 const AT_ONCE: u32 = 8;
+/// For how many seconds a mail waits at least, when too many leave.
+const CROWDED: i64 = 60;
 /// For how long the tokens of repeated attempts are the same, in seconds.
 const SAME_TOKEN: i64 = 600;
 
@@ -44,16 +47,18 @@ impl<P: UserProfile> UserManager<P> {
     /// anybody has it: a worker looks it up, later.
     ///
     /// # Errors
-    /// [`Error::Database`].
+    /// [`Error::Throttled`] (by the address that asks only), [`Error::Database`].
     pub async fn request_verify(&self, email: &str, request: Option<&RequestInfo>) -> Result<(), Error> {
+        self.may_ask_for_mail(request).await?;
         self.post(Message::new(Task::RequestVerify { email: email.to_owned() }, request)).await
     }
 
     /// Asks for a mail that sets another password. As [`request_verify`](Self::request_verify).
     ///
     /// # Errors
-    /// [`Error::Database`].
+    /// [`Error::Throttled`] (by the address that asks only), [`Error::Database`].
     pub async fn forgot_password(&self, email: &str, request: Option<&RequestInfo>) -> Result<(), Error> {
+        self.may_ask_for_mail(request).await?;
         self.post(Message::new(Task::ForgotPassword { email: email.to_owned() }, request)).await
     }
 
@@ -142,7 +147,8 @@ impl<P: UserProfile> UserManager<P> {
             },
         };
         let settled = match done {
-            Ok(()) => Settled::Done,
+            Ok(None) => Settled::Done,
+            Ok(Some(wait)) => Settled::Later(self.0.clock.unix().saturating_add(wait)),
             Err(error) => match pause_after(claimed.attempt).filter(|_| !error.is_permanent()) {
                 Some(pause) => {
                     let (key, attempt) = (&claimed.key, claimed.attempt);
@@ -166,33 +172,65 @@ impl<P: UserProfile> UserManager<P> {
         }
     }
 
-    /// Does what a message asks for; the outer error is that of the store.
-    async fn deliver(&self, message: &Message, claimed: &Claimed) -> Result<Result<(), Undelivered>, Error> {
+    /// Does what a message asks for, or says for how many seconds it has to wait; the outer error is that of the store.
+    async fn deliver(&self, message: &Message, claimed: &Claimed) -> Result<Result<Option<i64>, Undelivered>, Error> {
         let delivery = Delivery { key: &message.key, request: &message.request, mailer: self.0.mailer.as_deref() };
-        match &message.task {
+        let task = &message.task;
+        match task {
             Task::RequestVerify { email } => {
                 let user = self.get_by_email(email).await?.filter(|user| user.is_active && !user.is_verified);
-                let Some((user, settings)) = user.zip(self.0.verification.as_ref()) else { return Ok(Ok(())) };
+                let Some((user, settings)) = user.zip(self.0.verification.as_ref()) else { return Ok(Ok(None)) };
                 let token = self.verify_token_at(&user, settings, self.instant(claimed))?;
-                Ok(self.0.hooks.on_after_request_verify(&user, &token, delivery).await)
+                self.leave(task, async { Ok(self.0.hooks.on_after_request_verify(&user, &token, delivery).await) })
+                    .await
             }
             Task::ForgotPassword { email } => {
                 let Some(user) = self.get_by_email(email).await?.filter(|user| user.is_active) else {
-                    return Ok(Ok(()));
+                    return Ok(Ok(None));
                 };
-                let Some((user, token)) = self.new_reset_token(&user, &message.key, self.instant(claimed)).await?
-                else {
-                    return Ok(Ok(()));
+                let send = async {
+                    // Only now: it ends the token of the mail before.
+                    match self.new_reset_token(&user, &message.key, self.instant(claimed)).await? {
+                        Some((user, token)) => Ok(self.0.hooks.on_after_forgot_password(&user, &token, delivery).await),
+                        None => Ok(Ok(())),
+                    }
                 };
-                Ok(self.0.hooks.on_after_forgot_password(&user, &token, delivery).await)
+                self.leave(task, send).await
             }
-            Task::PasswordChanged { to } => Ok(delivery.send(MailKind::PasswordChanged, &address(to), None).await),
+            Task::PasswordChanged { to } => {
+                let kind = MailKind::PasswordChanged;
+                self.leave(task, async { Ok(delivery.send(kind, &address(to), None).await) }).await
+            }
             Task::EmailChanged { to, old, new } => {
                 let kind = MailKind::EmailChanged { old: address(old), new: address(new) };
-                Ok(delivery.send(kind, &address(to), None).await)
+                self.leave(task, async { Ok(delivery.send(kind, &address(to), None).await) }).await
             }
-            Task::AlreadyRegistered { to } => Ok(delivery.send(MailKind::AlreadyRegistered, &address(to), None).await),
+            Task::AlreadyRegistered { to } => {
+                let kind = MailKind::AlreadyRegistered;
+                self.leave(task, async { Ok(delivery.send(kind, &address(to), None).await) }).await
+            }
         }
+    }
+
+    /// Sends a mail, unless its mailbox has had enough of them.
+    async fn leave(
+        &self,
+        task: &Task,
+        send: impl Future<Output = Result<Result<(), Undelivered>, Error>>,
+    ) -> Result<Result<Option<i64>, Undelivered>, Error> {
+        let taken = match self.may_leave(task).await? {
+            Leave::Now(taken) => taken,
+            Leave::Later(wait) => return Ok(Ok(Some(i64::try_from(wait.as_secs()).unwrap_or(i64::MAX).max(CROWDED)))),
+            Leave::Never => {
+                tracing::warn!("a mail was dropped: its mailbox has got as many as it may");
+                return Ok(Ok(None));
+            }
+        };
+        let sent = send.await;
+        if !matches!(sent, Ok(Ok(()))) {
+            self.did_not_leave(taken).await;
+        }
+        Ok(sent?.map(|()| None))
     }
 
     /// When the token of a message is issued: with the first attempt, so that a repeated mail holds the same token; but its

@@ -5,6 +5,7 @@ mod login;
 mod messages;
 mod reset;
 mod sessions;
+mod throttle;
 mod update;
 mod verify;
 
@@ -30,6 +31,7 @@ pub use builder::UserManagerBuilder;
 pub use login::Authenticated;
 use messages::Worker;
 pub use sessions::FRESH;
+use throttle::Throttling;
 pub use update::Acting;
 
 /// Registers, authenticates, changes and removes users; for requests and for programs alike. A cheap handle.
@@ -67,6 +69,7 @@ struct Inner<P: UserProfile> {
     mailer: Option<Arc<dyn DynMailer>>,
     notices: bool,
     keeps_messages: bool,
+    throttling: Throttling,
     worker: Worker,
 }
 
@@ -112,14 +115,17 @@ impl<P: UserProfile> UserManager<P> {
     ///
     /// # Errors
     /// [`Error::InvalidPassword`], [`Error::BreachedPasswordsUnavailable`], then [`Error::Veto`], [`Error::UserAlreadyExists`], [`Error::ValueAlreadyExists`],
-    /// [`Error::Busy`], [`Error::Database`].
+    /// [`Error::Throttled`], [`Error::Busy`], [`Error::Database`].
     pub async fn create(
         &self,
         create: UserCreate<P>,
         fields: Fields,
         request: Option<&RequestInfo>,
     ) -> Result<User<P>, Error> {
-        let stored = self.store_new(create, fields, request).await;
+        let stored = match self.may_register(fields, request).await {
+            Ok(()) => self.store_new(create, fields, request).await,
+            Err(error) => Err(error),
+        };
         let user = stored.inspect_err(|error| Audit::of("register", request).ended_by(error))?;
         Audit::of("register", request).user(&user.id).succeeded();
         self.0.hooks.on_after_register(&user, request).await;

@@ -74,7 +74,7 @@ impl<P: UserProfile> UserManager<P> {
     /// A token that is none costs no hash (ASVS 15.2.2).
     ///
     /// # Errors
-    /// [`Error::InvalidResetToken`], [`Error::InvalidPassword`] (the token still works), [`Error::Busy`], [`Error::Database`].
+    /// [`Error::InvalidResetToken`], [`Error::Throttled`] in its place, [`Error::InvalidPassword`] (the token still works), [`Error::Busy`], [`Error::Database`].
     pub async fn reset_password(
         &self,
         token: &Secret,
@@ -86,10 +86,11 @@ impl<P: UserProfile> UserManager<P> {
             Ok(user) => user,
             Err(error) => {
                 audit.ended_by(&error);
-                return Err(error);
+                return Err(self.failed_token(error, request).await);
             }
         };
         audit.user(&user.id).succeeded();
+        self.fill_account(user.email.as_str()).await;
         self.0.hooks.on_after_reset_password(&user, request).await;
         Ok(user)
     }

@@ -49,7 +49,7 @@ impl<P: UserProfile> UserManager<P> {
     /// [`UserManagerBuilder::strict`](super::UserManagerBuilder::strict) says when it has to come.
     ///
     /// # Errors
-    /// [`Error::CurrentPasswordRequired`], [`Error::CurrentPasswordWrong`], [`Error::InvalidPassword`],
+    /// [`Error::CurrentPasswordRequired`], [`Error::CurrentPasswordWrong`], [`Error::Throttled`], [`Error::InvalidPassword`],
     /// [`Error::BreachedPasswordsUnavailable`], [`Error::UserAlreadyExists`], [`Error::ValueAlreadyExists`], [`Error::LastSuperuser`],
     /// [`Error::UserNotExists`], [`Error::SessionEnded`], [`Error::Busy`], [`Error::Database`].
     pub async fn update(
@@ -90,6 +90,7 @@ impl<P: UserProfile> UserManager<P> {
         update: &UserUpdate<P>,
         current_password: Option<Secret>,
         acting: &Acting<P>,
+        request: Option<&RequestInfo>,
     ) -> Result<(), Error> {
         let strict = self.0.strict;
         if acting.user_id != user.id {
@@ -100,11 +101,7 @@ impl<P: UserProfile> UserManager<P> {
             };
         }
         if let Some(password) = current_password {
-            let verification = self.0.passwords.verify(password, user.hashed_password.clone()).await?;
-            if verification.is_valid() {
-                return Ok(());
-            }
-            return Err(Error::CurrentPasswordWrong);
+            return self.check_current_password(user, password, request).await;
         }
         let changes_credential =
             update.password.is_some() || update.email.as_ref().is_some_and(|email| *email != user.email);
@@ -113,6 +110,30 @@ impl<P: UserProfile> UserManager<P> {
             Err(Error::CurrentPasswordRequired)
         } else {
             Ok(())
+        }
+    }
+
+    /// A wrong one counts as one at a login does.
+    async fn check_current_password(
+        &self,
+        user: &User<P>,
+        password: Secret,
+        request: Option<&RequestInfo>,
+    ) -> Result<(), Error> {
+        let attempt = self.begin_attempt(user.email.as_str(), Some(user), request).await?;
+        match self.0.passwords.verify(password, user.hashed_password.clone()).await {
+            Ok(verification) if verification.is_valid() => {
+                self.attempt_succeeded(attempt).await;
+                Ok(())
+            }
+            Ok(_) => Err(Error::CurrentPasswordWrong),
+            Err(error) => {
+                let error = Error::from(error);
+                if matches!(error, Error::Busy { .. }) {
+                    self.attempt_was_none(attempt).await;
+                }
+                Err(error)
+            }
         }
     }
 
@@ -126,7 +147,7 @@ impl<P: UserProfile> UserManager<P> {
         request: Option<&RequestInfo>,
     ) -> Result<User<P>, Error> {
         if let Some(acting) = acting {
-            self.check_may_change(user, update, current_password, acting).await?;
+            self.check_may_change(user, update, current_password, acting, request).await?;
         }
         let mut change = self.change(user, update, acting).await?;
         *changes = AuditChanges {

@@ -45,14 +45,14 @@ impl<P: UserProfile> UserManager<P> {
     /// it, of the password, and with a deactivation.
     ///
     /// # Errors
-    /// [`Error::InvalidVerifyToken`], [`Error::UserAlreadyVerified`], [`Error::Database`].
+    /// [`Error::InvalidVerifyToken`], [`Error::Throttled`] in its place, [`Error::UserAlreadyVerified`], [`Error::Database`].
     pub async fn verify(&self, token: &Secret, request: Option<&RequestInfo>) -> Result<User<P>, Error> {
         let audit = Audit::of("verify", request);
         let user = match self.try_verify(token).await {
             Ok(user) => user,
             Err(error) => {
                 audit.ended_by(&error);
-                return Err(error);
+                return Err(self.failed_token(error, request).await);
             }
         };
         audit.user(&user.id).succeeded();

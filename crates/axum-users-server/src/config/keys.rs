@@ -193,6 +193,7 @@ const TABLES: &[&str] = &[
     "password",
     "password.argon2",
     "password.breached",
+    "throttle",
     "registration",
     "users",
     "users.profile",

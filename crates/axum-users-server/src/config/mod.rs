@@ -12,10 +12,11 @@ mod layers;
 mod mail;
 mod redis;
 mod server;
+mod throttle;
 
 use std::{fmt, path::PathBuf};
 
-use axum_users::{Argon2Params, PasswordPolicy};
+use axum_users::{Argon2Params, PasswordPolicy, Throttle};
 
 pub(crate) use auth::{
     BackendSettings, CookieSettings, JwtKeySettings, SameSiteSetting, StrategySettings, TransportSettings,
@@ -51,6 +52,8 @@ pub struct Config {
     pub(crate) password: PasswordPolicy,
     pub(crate) breached: Option<BreachedSettings>,
     pub(crate) argon2: Argon2Params,
+    /// `None`: there are no limits.
+    pub(crate) throttle: Option<Throttle>,
     pub(crate) registration: bool,
     pub(crate) keep_last_superuser: bool,
     pub(crate) columns: Vec<OwnColumn>,
@@ -120,6 +123,7 @@ impl Config {
         secrets.check_shared(mail.is_some(), &mut warnings);
         let (password, argon2) = read_password(keys, profile);
         let breached = BreachedSettings::read(keys);
+        let throttle = throttle::read(keys, &mut warnings);
         let registration = keys.get("registration.enabled", true);
         let keep_last_superuser = keys.get("users.keep_last_superuser", true);
         let columns = columns::read(keys, &database);
@@ -152,6 +156,7 @@ impl Config {
             password,
             breached,
             argon2,
+            throttle,
             registration,
             keep_last_superuser,
             columns,
@@ -192,7 +197,7 @@ impl fmt::Display for ConfigError {
 impl std::error::Error for ConfigError {}
 
 /// Settings whose features come later: they would have no effect, and nobody should believe that they have.
-const LATER: &[&str] = &["throttle.", "oauth.", "metrics.", "database.oauth_account_table", "secrets.oauth_tokens"];
+const LATER: &[&str] = &["oauth.", "metrics.", "database.oauth_account_table", "secrets.oauth_tokens"];
 
 /// What `profile = "strict"` will mean and does not mean yet.
 const STRICT_LACKS: &str = "profile = \"strict\" is not complete in this release: registration and a change of address still \

@@ -112,7 +112,6 @@ fn all_that_is_wrong_is_told_at_once() {
 #[test]
 fn what_comes_later_is_not_accepted_now() {
     for text in [
-        "[throttle]\nenabled = true",
         "[metrics]",
         "[oauth.provider.google]\nkind = \"google\"",
         "[database]\noauth_account_table = \"a\"",

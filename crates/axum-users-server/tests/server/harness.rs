@@ -56,6 +56,8 @@ impl Folder {
         command.env("AXUM_USERS__PASSWORD__ARGON2__MEMORY_KIB", "19456");
         command.env("AXUM_USERS__PASSWORD__ARGON2__ITERATIONS", "2");
         command.env("AXUM_USERS__PASSWORD__ARGON2__PARALLELISM", "1");
+        // All of them come from one address.
+        command.env("AXUM_USERS__THROTTLE__ENABLED", "false");
         command
     }
 
@@ -318,8 +320,12 @@ impl Answer {
     }
 
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers(name).next()
+    }
+
+    pub(crate) fn headers(&self, name: &str) -> impl Iterator<Item = &str> {
         let pairs = self.head.lines().skip(1).filter_map(|line| line.split_once(": "));
-        pairs.filter(|(it, _)| it.eq_ignore_ascii_case(name)).map(|(_, value)| value).next()
+        pairs.filter(move |(it, _)| it.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
     pub(crate) fn value(&self) -> Value {

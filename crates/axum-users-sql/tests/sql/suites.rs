@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum_users_core::{DatabaseStrategy, JwtStrategy, UserManager};
 use axum_users_sql::SqlStore;
 use axum_users_testing::{
-    CountedSample, Sample, SampleProfile, access_token_database, messages, races, session_database, strategy,
+    CountedSample, Sample, SampleProfile, access_token_database, buckets, messages, races, session_database, strategy,
     user_database,
 };
 
@@ -35,7 +35,7 @@ async fn strategies<P: SampleProfile>(engine: Engine) {
 }
 
 macro_rules! suites {
-    ($($engine:ident: $users:ident $counted:ident $tokens:ident $sessions:ident $strategies:ident $messages:ident $races:ident;)*) => {$(
+    ($($engine:ident: $users:ident $counted:ident $tokens:ident $sessions:ident $strategies:ident $messages:ident $buckets:ident $races:ident;)*) => {$(
         #[tokio::test(flavor = "multi_thread")]
         async fn $users() {
             user_database::<Sample, _>(async || store(Engine::$engine).await).await;
@@ -64,13 +64,17 @@ macro_rules! suites {
             messages::<Sample, _>(async || store(Engine::$engine).await).await;
         }
         #[tokio::test(flavor = "multi_thread")]
+        async fn $buckets() {
+            buckets::<Sample, _>(async || store(Engine::$engine).await).await;
+        }
+        #[tokio::test(flavor = "multi_thread")]
         async fn $races() {
             races::<Sample, _>(async || store(Engine::$engine).await, 4).await;
         }
     )*};
 }
 suites! {
-    Sqlite: sqlite_users sqlite_counted_users sqlite_tokens sqlite_sessions sqlite_strategies sqlite_messages rg_01_races_on_sqlite;
-    Postgres: postgres_users postgres_counted_users postgres_tokens postgres_sessions postgres_strategies postgres_messages rg_01_races_on_postgres;
-    MySql: mysql_users mysql_counted_users mysql_tokens mysql_sessions mysql_strategies mysql_messages rg_01_races_on_mysql;
+    Sqlite: sqlite_users sqlite_counted_users sqlite_tokens sqlite_sessions sqlite_strategies sqlite_messages au_03_buckets_on_sqlite rg_01_races_on_sqlite;
+    Postgres: postgres_users postgres_counted_users postgres_tokens postgres_sessions postgres_strategies postgres_messages au_03_buckets_on_postgres rg_01_races_on_postgres;
+    MySql: mysql_users mysql_counted_users mysql_tokens mysql_sessions mysql_strategies mysql_messages au_03_buckets_on_mysql rg_01_races_on_mysql;
 }

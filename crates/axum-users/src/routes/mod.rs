@@ -133,6 +133,8 @@ impl<P: UserProfile> Users<P> {
         info.request_id = text(header::HeaderName::from_static("x-request-id"));
         let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
         info.client_address = client_address(&parts.headers, self.trusted_proxies(), peer);
+        let devices = self.backends().iter().filter_map(|backend| backend.transport().read_device(&parts.headers));
+        info.device = devices.filter_map(|token| self.manager().known_device(&token)).next();
         if let Some(session) = Session::<P>::found(parts) {
             info.actor = Some(session.owner.user.id.to_string());
             info.backend = Some(session.backend.name().to_owned());

@@ -10,7 +10,7 @@ use http::StatusCode;
 
 use super::{Paths, finish, uninterrupted};
 use crate::{
-    Error, UserProfile, Users,
+    AuthBackend, Error, UserProfile, Users,
     error::{ApiError, ErrorCode},
     input::{self, JsonBody},
     respond,
@@ -39,13 +39,19 @@ async fn reset<P: UserProfile>(State(users): State<Users<P>>, request: Request) 
     let (token, password) = reset_of(JsonBody::parse(&parts.headers, &bytes, users.strict())?)?;
     uninterrupted(async move {
         let info = users.request_info(&parts);
-        users.manager().reset_password(&token, &password, Some(&info)).await.map_err(|error| match error {
-            Error::InvalidPassword(invalid) => {
-                ApiError::Explained(ErrorCode::ResetPasswordInvalidPassword, "reason", invalid.reason().clone())
-            }
-            other => other.into(),
-        })?;
-        Ok(respond::json(StatusCode::OK, &()))
+        let user =
+            users.manager().reset_password(&token, &password, Some(&info)).await.map_err(|error| match error {
+                Error::InvalidPassword(invalid) => {
+                    ApiError::Explained(ErrorCode::ResetPasswordInvalidPassword, "reason", invalid.reason().clone())
+                }
+                other => other.into(),
+            })?;
+        let mut response = respond::json(StatusCode::OK, &());
+        // Whoever reads the mail of the user logs in with this browser next; strangers do not keep it out.
+        let remembers =
+            |backend: &AuthBackend<P>| backend.remember_device(&mut response, &user, users.manager(), Some(&info));
+        let _ = users.backends().iter().any(remembers);
+        Ok(response)
     })
     .await
 }

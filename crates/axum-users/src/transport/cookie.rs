@@ -118,8 +118,9 @@ impl CookieTransport {
         self
     }
 
-    fn response(&self, value: &str, max_age: Option<u64>) -> Response {
-        let mut cookie = format!("{}={value}", self.name);
+    /// `Set-Cookie`, with the settings of this transport.
+    fn set(&self, name: &str, value: &str, max_age: Option<u64>) -> Option<HeaderValue> {
+        let mut cookie = format!("{name}={value}");
         if let Some(domain) = &self.domain {
             let _ = write!(cookie, "; Domain={domain}");
         }
@@ -136,13 +137,16 @@ impl CookieTransport {
         if self.secure {
             cookie.push_str("; Secure");
         }
+        let mut value = HeaderValue::from_str(&cookie).ok()?;
+        value.set_sensitive(true);
+        Some(value)
+    }
+
+    fn response(&self, value: &str, max_age: Option<u64>) -> Response {
         let mut response = StatusCode::NO_CONTENT.into_response();
-        match HeaderValue::from_str(&cookie) {
-            Ok(mut value) => {
-                value.set_sensitive(true);
-                response.headers_mut().insert(header::SET_COOKIE, value);
-            }
-            Err(_) => *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR,
+        match self.set(&self.name, value, max_age) {
+            Some(value) => drop(response.headers_mut().insert(header::SET_COOKIE, value)),
+            None => *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR,
         }
         response
     }
@@ -160,15 +164,17 @@ impl SameSite {
 
 impl Transport for CookieTransport {
     fn read_token(&self, headers: &HeaderMap) -> Option<Secret> {
-        headers
-            .get_all(header::COOKIE)
-            .iter()
-            .flat_map(|value| value.as_bytes().split(|byte| *byte == b';'))
-            .filter_map(|pair| std::str::from_utf8(pair).ok()?.split_once('='))
-            .rfind(|(name, _)| name.trim() == self.name)
-            .map(|(_, value)| unquote(value.trim()))
-            .filter(|value| !value.is_empty())
-            .map(Secret::from)
+        read(headers, &self.name).map(Secret::from)
+    }
+
+    fn device_cookie(&self, token: &str) -> Option<HeaderValue> {
+        // Whatever the session's cookie is: this one is never for scripts, and for every login route of the host.
+        let cookie = Self { http_only: true, same_site: SameSite::Lax, path: Some("/".into()), ..self.clone() };
+        cookie.set(DEVICE, token, Some(YEAR))
+    }
+
+    fn read_device(&self, headers: &HeaderMap) -> Option<String> {
+        read(headers, DEVICE)
     }
 
     fn login_response(&self, token: &Secret) -> Response {
@@ -208,6 +214,23 @@ impl Transport for CookieTransport {
         }
         Ok(())
     }
+}
+
+/// What makes a device known.
+const DEVICE: &str = "axum_users_device";
+/// In seconds.
+const YEAR: u64 = 31_536_000;
+
+/// The value of a cookie; of several, the last one.
+fn read(headers: &HeaderMap, name: &str) -> Option<String> {
+    headers
+        .get_all(header::COOKIE)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b';'))
+        .filter_map(|pair| std::str::from_utf8(pair).ok()?.split_once('='))
+        .rfind(|(found, _)| found.trim() == name)
+        .map(|(_, value)| unquote(value.trim()))
+        .filter(|value| !value.is_empty())
 }
 
 /// The value of a quoted string (RFC 9110 section 5.6.4); other text as it is.

@@ -6,7 +6,7 @@ mod cookie;
 use axum::response::Response;
 pub use bearer::BearerTransport;
 pub use cookie::{CookieTransport, SameSite};
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 
 use axum_users_core::{Clock, IssuedToken};
 
@@ -60,6 +60,18 @@ pub trait Transport: Send + Sync + 'static {
 
     /// How OpenAPI describes it.
     fn security_scheme(&self) -> SecurityScheme;
+
+    /// Lets a client keep what makes its device known: a `Set-Cookie` of the answer to a login. Default: it cannot.
+    fn device_cookie(&self, token: &str) -> Option<HeaderValue> {
+        let _ = token;
+        None
+    }
+
+    /// What [`device_cookie`](Self::device_cookie) let a client keep. Default: nothing.
+    fn read_device(&self, headers: &HeaderMap) -> Option<String> {
+        let _ = headers;
+        None
+    }
 
     /// Whether a browser sends the token by itself, so that writes need proof of their origin. Default: false.
     fn is_ambient(&self) -> bool {

@@ -6,8 +6,9 @@ use std::sync::{
 };
 
 use axum_users::{
-    AccessTokenDatabase, Condition, DatabaseError, EmailKey, Fields, NewSession, NewToken, NewUser, Outcome,
-    PasswordHash, SessionId, StoredSession, StoredToken, User, UserChange, UserDatabase, UserUpdate, WithSession,
+    AccessTokenDatabase, BucketKey, Condition, DatabaseError, EmailKey, Fields, Limit, NewSession, NewToken, NewUser,
+    Outcome, PasswordHash, SessionId, StoredSession, StoredToken, Taken, Throttle, User, UserChange, UserDatabase,
+    UserUpdate, WithSession,
     memory::MemoryStore,
     outbox::{Claimed, Message, Settled},
     password::{Argon2Params, DefaultHasher, PasswordPool},
@@ -28,6 +29,7 @@ type Uuid = <() as axum_users::UserProfile>::Id;
 struct Noting {
     inner: MemoryStore<()>,
     calls: Arc<Mutex<Vec<&'static str>>>,
+    keeps_buckets: bool,
 }
 
 impl Noting {
@@ -69,6 +71,21 @@ impl UserDatabase<()> for Noting {
     }
     async fn sessions(&self, id: &Uuid) -> Result<Vec<StoredSession>, DatabaseError> {
         self.inner.sessions(id).await
+    }
+    fn keeps_buckets(&self) -> bool {
+        self.keeps_buckets
+    }
+    async fn take_from_bucket(&self, bucket: &BucketKey, limit: Limit, now: i64) -> Result<Taken, DatabaseError> {
+        self.note("take");
+        self.inner.take_from_bucket(bucket, limit, now).await
+    }
+    async fn give_back_to_bucket(&self, bucket: &BucketKey, limit: Limit) -> Result<(), DatabaseError> {
+        self.note("give_back");
+        self.inner.give_back_to_bucket(bucket, limit).await
+    }
+    async fn fill_bucket(&self, bucket: &BucketKey) -> Result<(), DatabaseError> {
+        self.note("fill");
+        self.inner.fill_bucket(bucket).await
     }
     fn keeps_messages(&self) -> bool {
         true
@@ -115,8 +132,9 @@ async fn en_03_en_04_en_08_a_public_route_does_the_same_whoever_is_named() {
     let runs = Arc::new(AtomicUsize::new(0));
     let hasher = DefaultHasher::new(Argon2Params::danger_below_floor(8, 1, 1).unwrap());
     let passwords = PasswordPool::builder(Counting(hasher, Arc::clone(&runs))).build().unwrap();
-    let store = Noting { inner: MemoryStore::new(), calls: Arc::default() };
-    let users = mailed(application(store.clone()).passwords(passwords), &Mailbox::default(), &store).build().unwrap();
+    let store = Noting { inner: MemoryStore::new(), calls: Arc::default(), keeps_buckets: true };
+    let application = application(store.clone()).passwords(passwords).throttle(Throttle::default());
+    let users = mailed(application, &Mailbox::default(), &store).build().unwrap();
     let nobody: Person = visitor(&users);
     for class in CLASSES.into_iter().skip(1) {
         nobody.register(&email(class)).await;
@@ -140,10 +158,10 @@ async fn en_03_en_04_en_08_a_public_route_does_the_same_whoever_is_named() {
     let named = |class: &str| json!({ "email": email(class) }).to_string();
     type Body<'a> = &'a dyn Fn(&str) -> String;
     let routes: [(&str, &str, Body<'_>, u16, &[&str]); 4] = [
-        ("/auth/jwt/login", form, &login, 400, &["get_by_email"]),
-        ("/auth/cookie/login", form, &login, 400, &["get_by_email"]),
-        ("/auth/forgot-password", "application/json", &named, 202, &["enqueue"]),
-        ("/auth/request-verify-token", "application/json", &named, 202, &["enqueue"]),
+        ("/auth/jwt/login", form, &login, 400, &["get_by_email", "take", "take"]),
+        ("/auth/cookie/login", form, &login, 400, &["get_by_email", "take", "take"]),
+        ("/auth/forgot-password", "application/json", &named, 202, &["take", "enqueue"]),
+        ("/auth/request-verify-token", "application/json", &named, 202, &["take", "enqueue"]),
     ];
     for (path, kind, body, status, calls) in routes {
         let mut seen = Vec::new();
@@ -167,7 +185,7 @@ async fn rc_12_a_token_that_is_none_costs_neither_a_hash_nor_a_look_up() {
     let runs = Arc::new(AtomicUsize::new(0));
     let hasher = DefaultHasher::new(Argon2Params::danger_below_floor(8, 1, 1).unwrap());
     let passwords = PasswordPool::builder(Counting(hasher, Arc::clone(&runs))).build().unwrap();
-    let store = Noting { inner: MemoryStore::new(), calls: Arc::default() };
+    let store = Noting { inner: MemoryStore::new(), calls: Arc::default(), keeps_buckets: true };
     let users = mailed(application(store.clone()).passwords(passwords), &Mailbox::default(), &store).build().unwrap();
     let nobody = visitor(&users);
     let id = nobody.register("a@camelot.bt").await["id"].as_str().unwrap().to_owned();
@@ -183,4 +201,19 @@ async fn rc_12_a_token_that_is_none_costs_neither_a_hash_nor_a_look_up() {
         assert_eq!(nobody.json("POST", "/auth/verify", &json!({ "token": token })).await.0, 400);
     }
     assert_eq!((store.calls.lock().unwrap().len(), runs.load(Ordering::SeqCst) - before), (0, 0));
+}
+
+/// For a store that keeps no buckets, the process counts.
+#[tokio::test]
+async fn au_01_attempts_are_counted_in_memory_where_the_store_does_not_count_them() {
+    let store = Noting { inner: MemoryStore::new(), calls: Arc::default(), keeps_buckets: false };
+    let users = application(store.clone()).throttle(Throttle::default()).build().unwrap();
+    let nobody = visitor(&users);
+    nobody.register("a@camelot.bt").await;
+    for number in 0..12 {
+        let expected = if number < 10 { 400 } else { 429 };
+        assert_eq!(nobody.login("/auth/jwt", "A@camelot.bt", "wrong").await.status(), expected, "{number}");
+        assert_eq!(nobody.login("/auth/jwt", "b@camelot.bt", "wrong").await.status(), expected, "{number}");
+    }
+    assert!(!store.calls.lock().unwrap().contains(&"take"));
 }

@@ -39,6 +39,21 @@ impl Mailer for Mailbox {
 }
 
 impl Mailbox {
+    /// How many it was given.
+    pub(crate) fn count(&self) -> usize {
+        self.mails.lock().unwrap().len()
+    }
+
+    /// How many for this address.
+    pub(crate) fn count_to(&self, email: &str) -> usize {
+        self.mails.lock().unwrap().iter().filter(|mail| mail.to.as_str() == email).count()
+    }
+
+    /// The token of the last one.
+    pub(crate) fn last_token(&self) -> String {
+        self.mails.lock().unwrap().last().unwrap().token.as_ref().unwrap().expose().to_owned()
+    }
+
     fn take(&self) -> Vec<Mail> {
         std::mem::take(&mut *self.mails.lock().unwrap())
     }

@@ -35,6 +35,7 @@ pub(crate) fn application<P: UserProfile>(
     Users::builder(store.clone())
         .passwords(cheap())
         .clock(clock())
+        .throttle(None)
         .backend(AuthBackend::new("jwt", bearer("jwt"), jwt))
         .backend(AuthBackend::new("cookie", CookieTransport::new(), database()))
         .backend(AuthBackend::new("db", bearer("db"), database()))
