@@ -2,6 +2,7 @@
 
 use std::{
     error::Error,
+    net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -91,5 +92,7 @@ pub fn templates() -> Result<MailTemplates, Box<dyn Error>> {
 async fn main() -> Result<(), Box<dyn Error>> {
     let mailer = DevelopmentMailer::new(templates()?);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:8000").await?;
-    Ok(axum::serve(listener, with_a_mailer("sqlite://mail.db", mailer).await?).await?)
+    let router = with_a_mailer("sqlite://mail.db", mailer).await?;
+    // Limits count by the client's address.
+    Ok(axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>()).await?)
 }

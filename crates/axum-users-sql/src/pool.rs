@@ -80,15 +80,22 @@ impl<E: Engine> Pool<E> {
     }
 }
 
+/// A connection that was returned so short a while ago was tested then.
+#[cfg_attr(not(any(feature = "postgres", feature = "mysql")), expect(dead_code, reason = "SQLite is no server"))]
+const JUST_TESTED: Duration = Duration::from_millis(500);
+
 /// Makes a pool on a server test its connections before they are used, without waiting for one that is silent.
 #[cfg_attr(not(any(feature = "postgres", feature = "mysql")), expect(dead_code, reason = "SQLite is no server"))]
 pub(crate) fn over_network<E: Engine>(options: PoolOptions<E>, limit: Duration) -> PoolOptions<E> {
     options
         .acquire_timeout(limit)
         .test_before_acquire(false)
-        .before_acquire(move |connection, _| {
+        .before_acquire(move |connection, about| {
             // Half of the time: the other half is for a new connection.
-            Box::pin(async move { Ok(matches!(timeout(limit / 2, connection.ping()).await, Ok(Ok(())))) })
+            Box::pin(async move {
+                let idle = about.idle_for;
+                Ok(idle < JUST_TESTED || matches!(timeout(limit / 2, connection.ping()).await, Ok(Ok(()))))
+            })
         })
         .after_connect(move |connection, _| Box::pin(E::limit_statements(connection, limit)))
 }

@@ -152,11 +152,11 @@ impl<P: UserProfile> UserManager<P> {
             Err(error) => match pause_after(claimed.attempt).filter(|_| !error.is_permanent()) {
                 Some(pause) => {
                     let (key, attempt) = (&claimed.key, claimed.attempt);
-                    tracing::warn!(message = %key, attempt, error = chain(&error), "a message is tried again later");
+                    tracing::warn!(%key, attempt, error = chain(&error), "a message is tried again later");
                     Settled::Later(self.0.clock.unix().saturating_add(pause))
                 }
                 None => {
-                    tracing::error!(message = %claimed.key, error = chain(&error), "a message was given up");
+                    tracing::error!(key = %claimed.key, error = chain(&error), "a message was given up");
                     Settled::Failed
                 }
             },
@@ -168,7 +168,7 @@ impl<P: UserProfile> UserManager<P> {
             Ok(())
         };
         if let Err(error) = outcome {
-            tracing::warn!(message = %claimed.key, %error, "a message will be tried again, though it was handed over");
+            tracing::warn!(key = %claimed.key, %error, "a message will be tried again, though it was handed over");
         }
     }
 
