@@ -308,14 +308,14 @@ impl<P: UserProfile> RefreshTokenDatabase<P> for MemoryStore<P> {
         let Some(user) = tables.find(|user| user.id == owner) else { return Ok(Rotation::Unknown) };
         let state = tables.state(&stored.session);
         let unix = now.unix_timestamp();
-        let nonce = match stored.judge(&user, state.as_ref(), &successor, unix) {
+        let (nonce, rotated_at) = match stored.judge(&user, state.as_ref(), &successor, unix) {
             Verdict::Refuse => return Ok(Rotation::Unknown),
             Verdict::NotVerified => return Ok(Rotation::NotVerified { user_id: owner }),
             Verdict::EndSession => {
                 tables.end_session(&owner, NewSession::of(stored.session.clone(), "", unix, stored.valid_until, None));
                 return Ok(Rotation::Reused { user_id: owner, session: stored.session });
             }
-            Verdict::Repeat(nonce) => nonce,
+            Verdict::Repeat(nonce, used_at) => (nonce, OffsetDateTime::from_unix_timestamp(used_at).unwrap_or(now)),
             Verdict::Rotate => {
                 tables.put_refresh_token(successor_row(&user, &stored, successor.hash, now));
                 if let Some((_, row)) = tables.refresh_tokens.get_mut(token.as_str()) {
@@ -324,10 +324,11 @@ impl<P: UserProfile> RefreshTokenDatabase<P> for MemoryStore<P> {
                 if let Some((_, session)) = tables.sessions.get_mut(&stored.session) {
                     session.state.seen_at = session.state.seen_at.max(unix);
                 }
-                successor.nonce
+                (successor.nonce, now)
             }
         };
-        Ok(Rotation::Rotated { user, session: stored.session, valid_until: stored.valid_until, nonce })
+        let (session, valid_until) = (stored.session, stored.valid_until);
+        Ok(Rotation::Rotated { user, session, valid_until, nonce, rotated_at })
     }
 }
 
