@@ -101,7 +101,7 @@ fn routes_hold_no_status_codes_of_their_own_rules() {
 #[test]
 fn in_05_sql_is_built_in_three_places() {
     let sql = root().join("crates/axum-users-sql/src");
-    let homes = [sql.join("statements.rs"), sql.join("schema.rs"), sql.join("engine")];
+    let homes = [sql.join("statements.rs"), sql.join("statements"), sql.join("schema.rs"), sql.join("engine")];
     let words = [
         "SELECT ",
         "INSERT ",
