@@ -17,6 +17,7 @@ const FLOORS: [(&str, u8); 9] = [
     ("axum-users-sql", 1),
     ("axum-users-redis", 1),
     ("axum-users-mail", 1),
+    ("axum-users-oauth", 1),
     ("axum-users-testing", 1),
     ("axum-users", 2),
     ("axum-users-server", 3),

@@ -122,6 +122,13 @@ pub struct AuthorizationRequest {
 }
 
 impl AuthorizationRequest {
+    /// Without scopes, challenge and nonce, which are set one by one.
+    #[must_use]
+    pub fn new(redirect_uri: impl Into<String>, state: impl Into<String>) -> Self {
+        let (redirect_uri, state) = (redirect_uri.into(), state.into());
+        Self { redirect_uri, state, scopes: Vec::new(), code_challenge: String::new(), nonce: String::new() }
+    }
+
     /// The URL, its parameters in the order of FastAPI Users, then `extra`, then PKCE and nonce.
     #[must_use]
     pub fn url(&self, endpoint: &str, client_id: &str, extra: &[(&str, &str)]) -> String {
