@@ -124,7 +124,9 @@ impl OAuthState {
         let claims =
             keys.state.decode_or_why(Purpose::OAuthState, strict, state, now).map_err(|error| match error {
                 JwtError::Expired => BadOAuthState::Expired,
-                JwtError::TooLong | JwtError::Malformed | JwtError::Signature => BadOAuthState::Unreadable,
+                JwtError::TooLong | JwtError::Malformed | JwtError::Signature | JwtError::Claims => {
+                    BadOAuthState::Unreadable
+                }
                 _ => BadOAuthState::Wrong,
             })?;
         let bound_to = claims.text("csrftoken").ok_or(BadOAuthState::Wrong)?;
