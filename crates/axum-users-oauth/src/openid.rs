@@ -55,6 +55,8 @@ enum ClientSecret {
 struct Known {
     description: Option<(Arc<Description>, i64)>,
     keys: Option<(Arc<JwtKeys>, i64)>,
+    /// When the keys were fetched because a token named an unknown one.
+    asked_again: Option<i64>,
 }
 
 struct Description {
@@ -213,11 +215,15 @@ impl OpenId {
     async fn keys(&self, description: &Description, unknown: bool) -> Result<Arc<JwtKeys>, OAuthClientError> {
         let now = self.clock.unix();
         let mut known = self.known.lock().await;
-        if let Some((keys, at)) = &known.keys {
-            let limit = if unknown { KEYS } else { DESCRIPTION };
-            if now < at.saturating_add(limit) {
-                return Ok(Arc::clone(keys));
-            }
+        let may_ask_again = known.asked_again.is_none_or(|at| now >= at.saturating_add(KEYS));
+        if let Some((keys, at)) = &known.keys
+            && now < at.saturating_add(DESCRIPTION)
+            && !(unknown && may_ask_again)
+        {
+            return Ok(Arc::clone(keys));
+        }
+        if unknown {
+            known.asked_again = Some(now);
         }
         let document = self.http.json(Call::get(&description.keys)).await?;
         let listed = document.get("keys").and_then(Value::as_array).ok_or_else(|| unusable("keys that are none"))?;

@@ -5,9 +5,9 @@ use std::{fs, path::Path, time::Duration};
 use axum::Router;
 use axum_users::{
     AccessTokenDatabase, AuthBackend, BearerTransport, BreachedPasswordsRange, CookieTransport, DatabaseStrategy,
-    DefaultHasher, JwtStrategy, KnownDevices, OAuthKeys, PasswordPool, RedisStrategy, RefreshTokenDatabase, RefreshTokens,
-    SameSite, Secret, SqlStore, SqlStoreBuilder, Strategy, TokenSettings, UserDatabase, UserId, UserManager,
-    UserProfile, Users, UsersBuilder,
+    DefaultHasher, JwtStrategy, KnownDevices, OAuthKeys, PasswordPool, RedisStrategy, RefreshTokenDatabase,
+    RefreshTokens, SameSite, Secret, SqlStore, SqlStoreBuilder, Strategy, TokenSettings, UserDatabase, UserId,
+    UserManager, UserProfile, Users, UsersBuilder,
     jwt::{JwtKey, JwtKeys},
     memory::MemoryStore,
     openapi::OpenApi,
@@ -93,7 +93,7 @@ pub(crate) fn openapi<Id: UserId>(config: &Config) -> Result<OpenApi, Failure> {
         return Err(Failure::failed("this process serves other own columns already"));
     }
     let users = users::<Id, _>(config, MemoryStore::new(), &Secrets::unused(), None)?;
-    Ok(web::openapi(config, &users))
+    Ok(web::openapi(&users))
 }
 
 fn users<Id: UserId, D>(
@@ -114,6 +114,7 @@ where
     let mut builder = Users::builder(store.clone())
         .passwords(passwords(config)?)
         .password_policy(config.password.clone())
+        .registration(config.registration)
         .requires_verification(config.auth.requires_verification)
         .keep_last_superuser(config.keep_last_superuser)
         .danger_keep_sessions_on_password_change(config.auth.keep_sessions_on_password_change)
@@ -159,7 +160,8 @@ fn oauth<P: UserProfile>(
         keys = keys.seal_with(&bytes(secret)).map_err(Failure::usage)?;
     }
     let public_url = &config.server.public_url;
-    let cookie = CookieTransport::new().name(&logins.cookie_name).secure(public_url.is_https || !public_url.is_loopback);
+    let cookie =
+        CookieTransport::new().name(&logins.cookie_name).danger_secure(public_url.is_https || !public_url.is_loopback);
     let builder = builder
         .oauth_keys(keys)
         .oauth_cookie(cookie)

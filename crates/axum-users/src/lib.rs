@@ -105,6 +105,8 @@ pub use axum_users_mail::{
     DevelopmentMailer, MailTemplates, MailTemplatesBuilder, RenderedMail, SmtpConfigError, SmtpMailer,
     SmtpMailerBuilder, TemplateError,
 };
+#[cfg(feature = "oauth")]
+pub use axum_users_oauth::{AppleKey, OAuth2, OAuth2Endpoints, OAuthConfigError, OpenId};
 #[cfg(feature = "redis")]
 pub use axum_users_redis::{RedisClient, RedisClientBuilder, RedisConfigError, RedisStrategy};
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]

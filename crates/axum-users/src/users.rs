@@ -51,6 +51,7 @@ struct Inner<P: UserProfile> {
     manager: UserManager<P>,
     backends: Vec<AuthBackend<P>>,
     requires_verification: bool,
+    registration: bool,
     allowed_origins: Vec<String>,
     body_limit: usize,
     trusted_proxies: usize,
@@ -73,6 +74,7 @@ impl<P: UserProfile> Users<P> {
             manager: UserManager::builder(database),
             backends: Vec::new(),
             requires_verification: false,
+            registration: true,
             allowed_origins: Vec::new(),
             body_limit: BODY_LIMIT,
             trusted_proxies: 0,
@@ -104,6 +106,11 @@ impl<P: UserProfile> Users<P> {
         &self.0.oauth
     }
 
+    /// Whether everybody may register.
+    pub(crate) fn registers(&self) -> bool {
+        self.0.registration
+    }
+
     pub(crate) fn requires_verification(&self) -> bool {
         self.0.requires_verification
     }
@@ -131,6 +138,7 @@ pub struct UsersBuilder<P: UserProfile> {
     manager: UserManagerBuilder<P>,
     backends: Vec<AuthBackend<P>>,
     requires_verification: bool,
+    registration: bool,
     allowed_origins: Vec<String>,
     body_limit: usize,
     trusted_proxies: usize,
@@ -221,6 +229,13 @@ impl<P: UserProfile> UsersBuilder<P> {
     /// Where the time comes from. Default: the system.
     pub fn clock(mut self, clock: Clock) -> Self {
         self.manager = self.manager.clock(clock);
+        self
+    }
+
+    /// Whether [`router`](Users::router) has a route to register by. Without it users are made by your program, the command line, and
+    /// their first login by a provider. Default: true.
+    pub fn registration(mut self, registration: bool) -> Self {
+        self.registration = registration;
         self
     }
 
@@ -366,6 +381,7 @@ impl<P: UserProfile> UsersBuilder<P> {
             manager,
             backends: self.backends,
             requires_verification: self.requires_verification,
+            registration: self.registration,
             allowed_origins: self.allowed_origins,
             body_limit: self.body_limit,
             trusted_proxies: self.trusted_proxies,

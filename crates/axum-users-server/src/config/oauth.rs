@@ -60,7 +60,8 @@ impl ProviderLogins {
         let expose_tokens = keys.get("oauth.expose_tokens", false);
         if expose_tokens {
             warnings.push(
-                "oauth.expose_tokens: whoever sees an answer with oauth_accounts acts at the provider as this user".into(),
+                "oauth.expose_tokens: whoever sees an answer with oauth_accounts acts at the provider as this user"
+                    .into(),
             );
         }
         let mut providers = Vec::new();
@@ -158,28 +159,21 @@ impl Reader<'_> {
                 let client = OAuth2::shopify(&shop, id?, secret?);
                 self.known("shop", client, display_name)
             }
-            Kind::FranceConnect => {
-                let is_integration = self.keys.get(&self.key("integration"), false);
-                let make = if is_integration {
-                    OAuth2::franceconnect_integration::<String, Secret>
-                } else {
-                    OAuth2::franceconnect::<String, Secret>
-                };
-                let client = make(id?, secret?);
-                self.known("kind", client, display_name)
-            }
             kind => {
-                let make = match kind {
-                    Kind::Discord => OAuth2::discord::<String, Secret>,
-                    Kind::Facebook => OAuth2::facebook,
-                    Kind::GitHub => OAuth2::github,
-                    Kind::Google => OAuth2::google,
-                    Kind::Kakao => OAuth2::kakao,
-                    Kind::LinkedIn => OAuth2::linkedin,
-                    Kind::Naver => OAuth2::naver,
-                    _ => OAuth2::reddit,
+                let is_integration = kind == Kind::FranceConnect && self.keys.get(&self.key("integration"), false);
+                let (id, secret) = (id?, secret?);
+                let client = match kind {
+                    Kind::Discord => OAuth2::discord(id, secret),
+                    Kind::Facebook => OAuth2::facebook(id, secret),
+                    Kind::FranceConnect if is_integration => OAuth2::franceconnect_integration(id, secret),
+                    Kind::FranceConnect => OAuth2::franceconnect(id, secret),
+                    Kind::GitHub => OAuth2::github(id, secret),
+                    Kind::Google => OAuth2::google(id, secret),
+                    Kind::Kakao => OAuth2::kakao(id, secret),
+                    Kind::LinkedIn => OAuth2::linkedin(id, secret),
+                    Kind::Naver => OAuth2::naver(id, secret),
+                    _ => OAuth2::reddit(id, secret),
                 };
-                let client = make(id?, secret?);
                 self.known("kind", client, display_name)
             }
         }
@@ -189,8 +183,8 @@ impl Reader<'_> {
         let (team, key_id) = (self.needed::<String>("team_id"), self.needed::<String>("key_id"));
         let file = self.needed::<String>("key_file")?;
         let pem = fs::read(&file).map_err(|error| self.wrong("key_file", format!("cannot be read: {error}"))).ok()?;
-        let key = AppleKey::new(team?, key_id?, &pem);
-        let client = key.and_then(|key| OpenId::apple(id?.as_str(), key).into());
+        let id = id?;
+        let client = AppleKey::new(team?, key_id?, &pem).and_then(|key| OpenId::apple(id, key));
         self.openid("key_file", client, display_name.or_else(|| Some("Apple".into())))
     }
 

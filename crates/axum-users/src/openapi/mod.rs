@@ -99,7 +99,9 @@ impl<P: UserProfile> Users<P> {
         for backend in self.backends() {
             builder = builder.auth_backend(&format!("/auth/{}", backend.name()), backend);
         }
-        builder = builder.register_router("/auth");
+        if self.registers() {
+            builder = builder.register_router("/auth");
+        }
         if self.verifies() {
             builder = builder.verify_router("/auth");
         }

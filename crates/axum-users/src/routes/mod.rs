@@ -41,10 +41,14 @@ use crate::{
 
 impl<P: UserProfile> Users<P> {
     /// All routes at their conventional places: `/auth/<backend>/login|logout` for each backend (and `refresh`),
-    /// `/auth/register`, those of verification and reset where they are configured, `/users/me`, `/users/{id}` and their `sessions`. The application's state need not hold anything for it.
+    /// `/auth/register`, those of verification, reset and providers where they are configured, `/users/me`, `/users/{id}` and their
+    /// `sessions`. The application's state need not hold anything for it.
     pub fn router<S: Clone + Send + Sync + 'static>(&self) -> Router<S> {
         let people = self.users_router().merge(self.sessions_router());
-        let mut auth = self.register_router();
+        let mut auth = Router::new();
+        if self.registers() {
+            auth = auth.merge(self.register_router());
+        }
         if self.verifies() {
             auth = auth.merge(verify::router(self.clone()));
         }
