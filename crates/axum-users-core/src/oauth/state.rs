@@ -129,6 +129,9 @@ impl OAuthState {
                 }
                 _ => BadOAuthState::Wrong,
             })?;
+        if claims.expires_at().is_none() {
+            return Err(BadOAuthState::Wrong);
+        }
         let bound_to = claims.text("csrftoken").ok_or(BadOAuthState::Wrong)?;
         if !Secret::from(browser.hash()).ct_eq(bound_to) {
             return Err(BadOAuthState::Wrong);
@@ -210,7 +213,12 @@ mod tests {
             OAuthState::decode(&keys().previous(b"another secret: Zq8Lr5Tn2Wx7Kv4B"), false, &foreign, &browser, NOW)
                 .is_ok()
         );
-        // Signed by us, for something else; with claims of both flows, of none, without a browser.
+        // Signed by us without an end; for something else; with claims of both flows, of none, without a browser.
+        let endless = Claims::new().with("csrftoken", browser.hash()).with("aud", "fastapi-users:oauth-state");
+        let endless = endless.with("provider", "google").with("backend", "cookie");
+        let secret = b"w7Pj2mQ9sVbX4nRtZ1cYkL8dFhG3aE6u";
+        let endless = crate::jwt::JwtKeys::new(crate::jwt::JwtKey::hs256(secret)).encode(&endless).unwrap();
+        assert_eq!(read(&endless), Err(BadOAuthState::Wrong));
         let settings = || keys().state;
         let mailed = settings().encode(Purpose::Verify, false, Claims::new().with("sub", "7"), NOW).unwrap();
         assert_eq!(read(mailed.expose()), Err(BadOAuthState::Wrong));
