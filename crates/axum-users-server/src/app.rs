@@ -59,6 +59,9 @@ pub(crate) fn store_builder<Id: UserId>(config: &Config) -> Result<SqlStoreBuild
         .max_connections(database.max_connections)
         .migrate(database.migrate_on_start)
         .adopt(database.adopt);
+    if let Some(table) = &database.oauth_account_table {
+        builder = builder.oauth_account_table(table);
+    }
     if let Some(limit) = database.time_limit {
         builder = builder.time_limit(limit);
     }

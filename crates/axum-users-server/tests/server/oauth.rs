@@ -307,6 +307,8 @@ fn oa_12_a_provider_that_is_away_is_told_so_and_stops_nobody_else() {
 fn the_configuration_of_providers_is_checked_at_the_start() {
     let folder = Folder::new();
     for (file, words) in [
+        ("[database]\noauth_account_table = \"user\"\n", &["database.oauth_account_table"][..]),
+        ("[database]\noauth_account_table = \"a b;\"\n", &["cannot be the name of a table"]),
         ("[oauth.provider.x]\n", &["oauth.provider.x.kind", "\"github\""][..]),
         ("[oauth.provider.x]\nkind = \"myspace\"\n", &["oauth.provider.x.kind"]),
         (
