@@ -92,14 +92,14 @@ impl Tables {
         SqlStore::builder(&self.url).user_table(&self.users).access_token_table(&self.tokens).max_connections(6)
     }
 
-    /// Sessions, access tokens and refresh tokens of users that are gone.
+    /// Sessions, access tokens, refresh tokens and linked accounts of users that are gone.
     ///
     /// # Errors
     /// When the database does not answer.
     pub async fn orphans(&self) -> Result<i64> {
         let mut count = 0;
-        for table in [self.tokens.clone(), self.sessions(), self.refresh_tokens()] {
-            let users = &self.users;
+        let users = &self.users;
+        for table in [self.tokens.clone(), self.sessions(), self.refresh_tokens(), format!("{users}_oauth_account")] {
             let sql = format!(
                 "SELECT count(*) FROM {table} t WHERE NOT EXISTS (SELECT 1 FROM {users} u WHERE u.id = t.user_id)"
             );
@@ -147,8 +147,10 @@ impl Tables {
     /// # Errors
     /// When the database does not answer.
     pub async fn remove(&self) -> Result<()> {
-        let schema = format!("axum_users_{}_schema", self.users);
-        for table in [self.tokens.clone(), self.refresh_tokens(), self.sessions(), schema, self.users.clone()] {
+        let users = &self.users;
+        let ours = ["schema", "outbox", "bucket"].map(|kind| format!("axum_users_{users}_{kind}"));
+        let of_users = [self.tokens.clone(), self.refresh_tokens(), self.sessions(), format!("{users}_oauth_account")];
+        for table in ours.iter().chain(&of_users).chain([users]) {
             self.execute(format!("DROP TABLE {table}")).await?;
         }
         Ok(())
