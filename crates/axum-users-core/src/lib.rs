@@ -39,7 +39,7 @@ pub use database::{
     UserChange, UserDatabase, WithSession,
 };
 pub use email::{Email, EmailKey, InvalidEmail};
-pub use error::Error;
+pub use error::{Error, error_chain};
 pub use hooks::{Delivery, PasswordContext, RequestInfo, UserHooks, Veto};
 pub use id::UserId;
 pub use json::{JsonError, JsonInput};

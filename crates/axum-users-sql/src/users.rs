@@ -1,8 +1,8 @@
 //! Users in SQL.
 
 use axum_users_core::{
-    ColumnValue, Condition, DatabaseError, Email, EmailKey, Kind, NewUser, Outcome, PasswordHash, Row, SessionId, User,
-    UserChange, UserId, UserProfile, Value, ValueError, WithSession,
+    ColumnValue, Condition, DatabaseError, Email, EmailKey, Kind, Message, NewUser, Outcome, PasswordHash, Row,
+    SessionId, User, UserChange, UserId, UserProfile, Value, ValueError, WithSession,
 };
 
 use crate::{
@@ -64,24 +64,52 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
             (Kind::Text, Value::Null),
         ]);
         values.extend(P::columns().iter().map(|column| column.kind).zip(user.profile.encode()));
-        let arguments = self.arguments(values)?;
-        let mut connection = self.pool.writer().await.map_err(|error| self.classify(error))?;
-        let id = if counts::<P>() && E::RETURNING {
-            let rows = connection.fetch(self.sql.insert.clone(), arguments).await;
-            let rows = rows.map_err(|error| self.classify(error))?;
-            let row = rows.first().ok_or_else(|| DatabaseError::Driver("no id came back".into()))?;
-            user.tokens_valid_after = read::<Option<i64>, E>(row, 1)?;
-            read::<P::Id, E>(row, 0)?
-        } else {
-            let done = connection.execute(self.sql.insert.clone(), arguments).await;
-            let done = done.map_err(|error| self.classify(error))?;
-            match &user.id {
-                Some(id) if !counts::<P>() => id.clone(),
-                _ => P::Id::parse(&done.last_id.to_string())
-                    .ok_or_else(|| DatabaseError::Driver("the database counted to no id".into()))?,
+        let stored = match &user.consumes {
+            None => {
+                let mut connection = self.pool.writer().await.map_err(|error| self.classify(error))?;
+                self.insert(&mut connection, user.id.as_ref(), values).await.map_err(|failure| self.failure(failure))
             }
+            Some(message) => retried!(self, self.try_create(user.id.as_ref(), message, values.clone())),
         };
+        let (id, valid_after) = stored?;
+        user.tokens_valid_after = valid_after.unwrap_or(user.tokens_valid_after);
         Ok(User::from_new(id, user))
+    }
+
+    async fn try_create(
+        &self,
+        id: Option<&P::Id>,
+        message: &Message,
+        values: Vec<(Kind, Value)>,
+    ) -> Result<Inserted<P>, Failure> {
+        let mut transaction = self.pool.begin().await?;
+        self.consume(&mut transaction, message).await?;
+        let inserted = self.insert(&mut transaction, id, values).await?;
+        transaction.commit().await?;
+        Ok(inserted)
+    }
+
+    async fn insert(
+        &self,
+        connection: &mut Connection<E>,
+        id: Option<&P::Id>,
+        values: Vec<(Kind, Value)>,
+    ) -> Result<Inserted<P>, Failure> {
+        let arguments = self.arguments(values)?;
+        if counts::<P>() && E::RETURNING {
+            let rows = connection.fetch(self.sql.insert.clone(), arguments).await?;
+            let row = rows.first().ok_or_else(|| DatabaseError::Driver("no id came back".into()))?;
+            return Ok((read::<P::Id, E>(row, 0)?, Some(read::<Option<i64>, E>(row, 1)?)));
+        }
+        let done = connection.execute(self.sql.insert.clone(), arguments).await?;
+        match id {
+            Some(id) if !counts::<P>() => Ok((id.clone(), None)),
+            _ => {
+                let counted = P::Id::parse(&done.last_id.to_string());
+                let id = counted.ok_or_else(|| DatabaseError::Driver("the database counted to no id".into()))?;
+                Ok((id, None))
+            }
+        }
     }
 
     pub(crate) async fn update(&self, id: &P::Id, change: UserChange<P>) -> Result<Outcome<User<P>>, DatabaseError> {
@@ -96,6 +124,9 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
         let mut transaction = self.pool.begin().await?;
         if let Err(ended) = self.lock_and_check(&mut transaction, id, &change.only_if).await? {
             return Ok(ended.into_outcome());
+        }
+        if let Some(message) = &change.consumes {
+            self.consume(&mut transaction, message).await?;
         }
         let (indexes, mut values) = set_of(change);
         let now = match &change.end_tokens {
@@ -115,6 +146,10 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
         let user = self.user(row)?;
         if let Some(end) = &change.end_tokens {
             self.end_sessions_in(&mut transaction, id, end, user.tokens_valid_after).await?;
+        }
+        for key in &change.drops {
+            let arguments = self.arguments(vec![text(key)])?;
+            transaction.execute(self.sql.message_delete.clone(), arguments).await?;
         }
         for (message, now) in &change.messages {
             let arguments = self.arguments(message_values(message, *now))?;
@@ -200,12 +235,16 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
             is_verified: read::<bool, E>(row, at::IS_VERIFIED)?,
             tokens_valid_after: read::<Option<i64>, E>(row, at::TOKENS_VALID_AFTER)?,
             profile,
+            consumes: None,
         };
         let mut user = User::from_new(read::<P::Id, E>(row, at::ID)?, new);
         user.reset_token_hash = read::<Option<String>, E>(row, at::RESET_TOKEN_HASH)?;
         Ok(user)
     }
 }
+
+/// The id of a row that was inserted, and its `tokens_valid_after` where the database had a say in it.
+type Inserted<P> = (<P as UserProfile>::Id, Option<Option<i64>>);
 
 /// Index and value of every column that a change sets.
 fn set_of<P: UserProfile>(change: &UserChange<P>) -> (Vec<usize>, Vec<(Kind, Value)>) {

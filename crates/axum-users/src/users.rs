@@ -1,6 +1,6 @@
 //! The handle of an application: manager, backends, settings, and the routers over them.
 
-use std::{ops::Deref, sync::Arc, time::Duration};
+use std::{io, ops::Deref, sync::Arc, time::Duration};
 
 use axum_users_core::{
     Clock, KnownDevices, PasswordPolicy, PasswordPool, Throttle, TokenSettings, UserDatabase, UserHooks,
@@ -244,6 +244,15 @@ impl<P: UserProfile> UsersBuilder<P> {
         self
     }
 
+    /// Makes a user, and gives one another address, only when the mailbox is proved: the answers to `POST /auth/register` and
+    /// `PATCH /users/me` are the same whoever has the address. Default: off, as in FastAPI Users.
+    ///
+    /// See [`UserManagerBuilder::prove_mailbox_first`], also for what it needs.
+    pub fn prove_mailbox_first(mut self, prove: bool) -> Self {
+        self.manager = self.manager.prove_mailbox_first(prove);
+        self
+    }
+
     /// Browser origins (`https://app.example.com`) that may write with cookies, besides our own. Default: none.
     pub fn allowed_origins(mut self, origins: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.allowed_origins = origins.into_iter().map(Into::into).collect();
@@ -265,7 +274,8 @@ impl<P: UserProfile> UsersBuilder<P> {
     /// Checks everything once.
     ///
     /// # Errors
-    /// [`ConfigError`] when there is no backend, when two have the same name, or when a transport's settings do not fit.
+    /// [`ConfigError`] when there is no backend, when two have the same name, when a transport's settings do not fit, or when
+    /// [`prove_mailbox_first`](Self::prove_mailbox_first) lacks what it needs.
     pub fn build(self) -> Result<Users<P>, ConfigError> {
         if self.backends.is_empty() {
             return Err(ConfigError::new("at least one backend is needed: nobody could log in"));
@@ -285,10 +295,10 @@ impl<P: UserProfile> UsersBuilder<P> {
             }
             identifiers.push(identifier);
         }
-        let manager = self
-            .manager
-            .build()
-            .map_err(|error| ConfigError::new(format!("no threads for hashing passwords: {error}")))?;
+        let manager = self.manager.build().map_err(|error| match error.kind() {
+            io::ErrorKind::InvalidInput => ConfigError::new(error.to_string()),
+            _ => ConfigError::new(format!("no threads for hashing passwords: {error}")),
+        })?;
         Ok(Users(Arc::new(Inner {
             manager,
             backends: self.backends,
