@@ -170,7 +170,8 @@ pub struct EmailUndo {
 
 impl Task {
     /// Where it goes.
-    pub(crate) fn mailbox(&self) -> &str {
+    #[must_use]
+    pub fn mailbox(&self) -> &str {
         match self {
             Self::RequestVerify { email } | Self::ForgotPassword { email } => email,
             Self::PasswordChanged { to }

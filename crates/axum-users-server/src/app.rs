@@ -83,6 +83,9 @@ pub(crate) fn manager<Id: UserId>(
         .keep_last_superuser(config.keep_last_superuser)
         .danger_keep_sessions_on_password_change(config.auth.keep_sessions_on_password_change)
         .strict(config.strict)
+        // The server sends what is to be sent.
+        .notices(config.mail.as_ref().is_some_and(|mail| mail.notices))
+        .works_off_messages(false)
         .build()
         .map_err(Failure::failed)
 }
@@ -130,7 +133,8 @@ where
             .verification(token_settings(&config.verification, &secrets.verification)?)
             .reset_password(token_settings(&config.reset_password, &secrets.reset_password)?)
             .mailer(mail.mailer.clone())
-            .notices(mail.notices);
+            .notices(mail.notices)
+            .prove_mailbox_first(config.strict);
     }
     // A weak secret is there only where the configuration accepts one for the sake of a system that is taken over.
     if let Ok(devices) = KnownDevices::new(secrets.jwt.secret.expose().as_bytes()) {

@@ -39,6 +39,8 @@ mod openapi;
 mod passwords;
 #[path = "http/people.rs"]
 mod people;
+#[path = "http/proof.rs"]
+mod proof;
 #[path = "http/races.rs"]
 mod races;
 #[path = "http/refresh.rs"]

@@ -34,6 +34,7 @@ pub struct UserManagerBuilder<P: UserProfile> {
     reset_password: Option<TokenSettings>,
     mailer: Option<Arc<dyn DynMailer>>,
     notices: bool,
+    works_off_messages: bool,
     throttle: Option<Throttle>,
     devices: Option<KnownDevices>,
 }
@@ -58,6 +59,7 @@ impl<P: UserProfile> UserManager<P> {
             reset_password: None,
             mailer: None,
             notices: true,
+            works_off_messages: true,
             throttle: Some(Throttle::default()),
             devices: None,
         }
@@ -164,6 +166,13 @@ impl<P: UserProfile> UserManagerBuilder<P> {
         self
     }
 
+    /// Whether messages that are asked for are worked off here. Default: true. With false they are stored only, for another process
+    /// over the same store, which has the mailer: for programs that end before a mail has left.
+    pub fn works_off_messages(mut self, works_off: bool) -> Self {
+        self.works_off_messages = works_off;
+        self
+    }
+
     /// Whether users are told of a new password and of a new address, where there is a mailer. Default: true (ASVS 6.3.7).
     pub fn notices(mut self, notices: bool) -> Self {
         self.notices = notices;
@@ -221,6 +230,7 @@ impl<P: UserProfile> UserManagerBuilder<P> {
             reset_password: self.reset_password,
             mailer: self.mailer,
             notices: self.notices,
+            works_off_messages: self.works_off_messages,
             keeps_messages: self.keeps_messages,
             throttling: Throttling::new(self.throttle, self.devices, self.keeps_buckets),
             worker: Worker::default(),

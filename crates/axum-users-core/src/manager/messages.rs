@@ -121,9 +121,16 @@ impl<P: UserProfile> UserManager<P> {
         } else {
             self.0.worker.queue.put(message, now)?;
         }
-        self.start_worker();
-        self.0.worker.wake.notify_one();
+        self.wake_worker();
         Ok(())
+    }
+
+    /// There is something to do.
+    fn wake_worker(&self) {
+        if self.0.works_off_messages {
+            self.start_worker();
+            self.0.worker.wake.notify_one();
+        }
     }
 
     /// What a store keeps in the transaction of a change; another one is helped out afterwards, by
@@ -139,8 +146,7 @@ impl<P: UserProfile> UserManager<P> {
             return;
         }
         if self.0.keeps_messages {
-            self.start_worker();
-            self.0.worker.wake.notify_one();
+            self.wake_worker();
             return;
         }
         for message in messages {
@@ -152,7 +158,8 @@ impl<P: UserProfile> UserManager<P> {
 
     /// A message to tell a user something, unless nothing is told.
     pub(super) fn notice(&self, task: Task, request: Option<&RequestInfo>) -> Option<Message> {
-        (self.0.notices && self.0.mailer.is_some()).then(|| Message::new(task, request))
+        let is_sent = self.0.mailer.is_some() || !self.0.works_off_messages;
+        (self.0.notices && is_sent).then(|| Message::new(task, request))
     }
 
     async fn claim(&self) -> Result<Vec<Claimed>, Error> {

@@ -70,6 +70,7 @@ struct Inner<P: UserProfile> {
     reset_password: Option<TokenSettings>,
     mailer: Option<Arc<dyn DynMailer>>,
     notices: bool,
+    works_off_messages: bool,
     keeps_messages: bool,
     throttling: Throttling,
     worker: Worker,
