@@ -405,6 +405,7 @@ async fn rc_07_a_thief_does_not_get_rid_of_the_undo() {
     let mails = post.move_to(&thief, C).await;
     assert_eq!(post.verify(&mails["ConfirmEmailChange"].token).await.0, 200);
     assert_eq!(kinds(&post.mails().await), [("EmailChanged", "B@camelot.bt")]);
+    let (_, _) = thief.json("PATCH", "/users/me", &json!({ "email": "C@camelot.bt" })).await;
     let pending = post.move_to(&thief, B).await["ConfirmEmailChange"].token.clone();
     post.clock.advance(Duration::seconds(UNDO - 1));
     assert_eq!(post.verify(&undo).await.1["email"], A);
@@ -551,7 +552,9 @@ async fn en_07_no_two_requests_tell_who_has_the_address() {
                 assert!(limited > 0, "no threshold was reached: {transcript:?}");
                 transcripts.push(transcript);
             }
-            assert_eq!(transcripts[0], transcripts[1], "{first} then {second}");
+            for (number, (known, fresh)) in transcripts[0].iter().zip(&transcripts[1]).enumerate() {
+                assert_eq!(known, fresh, "{first} then {second}, request {number}");
+            }
         }
     }
 }
