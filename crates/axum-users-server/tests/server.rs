@@ -34,6 +34,8 @@ mod limits;
 mod logs;
 #[path = "server/mail.rs"]
 mod mail;
+#[path = "server/oauth.rs"]
+mod oauth;
 #[path = "server/outbox.rs"]
 mod outbox;
 #[path = "server/secrets.rs"]

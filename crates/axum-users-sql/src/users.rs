@@ -1,8 +1,8 @@
 //! Users in SQL.
 
 use axum_users_core::{
-    ColumnValue, Condition, DatabaseError, Email, EmailKey, Kind, Message, NewUser, Outcome, PasswordHash, Row,
-    SessionId, User, UserChange, UserId, UserProfile, Value, ValueError, WithSession,
+    ColumnValue, Condition, DatabaseError, Email, EmailKey, Kind, NewUser, Outcome, PasswordHash, Row, SessionId, User,
+    UserChange, UserId, UserProfile, Value, ValueError, WithSession,
 };
 
 use crate::{
@@ -48,7 +48,20 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
         rows.iter().map(|row| self.user(row)).collect()
     }
 
-    pub(crate) async fn create(&self, mut user: NewUser<P>) -> Result<User<P>, DatabaseError> {
+    pub(crate) async fn create(&self, user: NewUser<P>) -> Result<User<P>, DatabaseError> {
+        if user.consumes.is_some() {
+            return retried!(self, self.try_create(&user));
+        }
+        let mut connection = self.pool.writer().await.map_err(|error| self.classify(error))?;
+        self.create_in(&mut connection, user).await.map_err(|failure| self.failure(failure))
+    }
+
+    /// On a connection of somebody who may be in a transaction; one that [consumes](NewUser::consumes) a message has to be.
+    pub(crate) async fn create_in(
+        &self,
+        connection: &mut Connection<E>,
+        mut user: NewUser<P>,
+    ) -> Result<User<P>, Failure> {
         let mut values: Vec<(Kind, Value)> = Vec::with_capacity(at::PROFILE + P::columns().len());
         if !counts::<P>() {
             let id = user.id.as_ref().ok_or_else(|| DatabaseError::Driver("this store does not count ids".into()))?;
@@ -64,52 +77,32 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
             (Kind::Text, Value::Null),
         ]);
         values.extend(P::columns().iter().map(|column| column.kind).zip(user.profile.encode()));
-        let stored = match &user.consumes {
-            None => {
-                let mut connection = self.pool.writer().await.map_err(|error| self.classify(error))?;
-                self.insert(&mut connection, user.id.as_ref(), values).await.map_err(|failure| self.failure(failure))
+        if let Some(message) = &user.consumes {
+            self.consume(connection, message).await?;
+        }
+        let arguments = self.arguments(values)?;
+        let id = if counts::<P>() && E::RETURNING {
+            let rows = connection.fetch(self.sql.insert.clone(), arguments).await?;
+            let row = rows.first().ok_or_else(|| DatabaseError::Driver("no id came back".into()))?;
+            user.tokens_valid_after = read::<Option<i64>, E>(row, 1)?;
+            read::<P::Id, E>(row, 0)?
+        } else {
+            let done = connection.execute(self.sql.insert.clone(), arguments).await?;
+            match &user.id {
+                Some(id) if !counts::<P>() => id.clone(),
+                _ => P::Id::parse(&done.last_id.to_string())
+                    .ok_or_else(|| DatabaseError::Driver("the database counted to no id".into()))?,
             }
-            Some(message) => retried!(self, self.try_create(user.id.as_ref(), message, values.clone())),
         };
-        let (id, valid_after) = stored?;
-        user.tokens_valid_after = valid_after.unwrap_or(user.tokens_valid_after);
         Ok(User::from_new(id, user))
     }
 
-    async fn try_create(
-        &self,
-        id: Option<&P::Id>,
-        message: &Message,
-        values: Vec<(Kind, Value)>,
-    ) -> Result<Inserted<P>, Failure> {
+    /// The message that asked for it goes, and the user comes.
+    async fn try_create(&self, user: &NewUser<P>) -> Result<User<P>, Failure> {
         let mut transaction = self.pool.begin().await?;
-        self.consume(&mut transaction, message).await?;
-        let inserted = self.insert(&mut transaction, id, values).await?;
+        let user = self.create_in(&mut transaction, user.clone()).await?;
         transaction.commit().await?;
-        Ok(inserted)
-    }
-
-    async fn insert(
-        &self,
-        connection: &mut Connection<E>,
-        id: Option<&P::Id>,
-        values: Vec<(Kind, Value)>,
-    ) -> Result<Inserted<P>, Failure> {
-        let arguments = self.arguments(values)?;
-        if counts::<P>() && E::RETURNING {
-            let rows = connection.fetch(self.sql.insert.clone(), arguments).await?;
-            let row = rows.first().ok_or_else(|| DatabaseError::Driver("no id came back".into()))?;
-            return Ok((read::<P::Id, E>(row, 0)?, Some(read::<Option<i64>, E>(row, 1)?)));
-        }
-        let done = connection.execute(self.sql.insert.clone(), arguments).await?;
-        match id {
-            Some(id) if !counts::<P>() => Ok((id.clone(), None)),
-            _ => {
-                let counted = P::Id::parse(&done.last_id.to_string());
-                let id = counted.ok_or_else(|| DatabaseError::Driver("the database counted to no id".into()))?;
-                Ok((id, None))
-            }
-        }
+        Ok(user)
     }
 
     pub(crate) async fn update(&self, id: &P::Id, change: UserChange<P>) -> Result<Outcome<User<P>>, DatabaseError> {
@@ -170,7 +163,8 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
             transaction.execute(self.sql.remember_valid_after.clone(), arguments).await?;
         }
         // The tables' own cascades do the same, where the application declared them.
-        for sql in [&self.sql.tokens_end, &self.sql.refresh_end, &self.sql.sessions_end, &self.sql.delete] {
+        let theirs = [&self.sql.tokens_end, &self.sql.refresh_end, &self.sql.sessions_end, &self.sql.accounts.end];
+        for sql in theirs.into_iter().chain([&self.sql.delete]) {
             transaction.execute(sql.clone(), self.arguments(vec![self.id(id)])?).await?;
         }
         transaction.commit().await?;
@@ -243,9 +237,6 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
     }
 }
 
-/// The id of a row that was inserted, and its `tokens_valid_after` where the database had a say in it.
-type Inserted<P> = (<P as UserProfile>::Id, Option<Option<i64>>);
-
 /// Index and value of every column that a change sets.
 fn set_of<P: UserProfile>(change: &UserChange<P>) -> (Vec<usize>, Vec<(Kind, Value)>) {
     let ours = [
@@ -288,7 +279,7 @@ pub(crate) enum Ended {
 }
 
 impl Ended {
-    fn into_outcome<T>(self) -> Outcome<T> {
+    pub(crate) fn into_outcome<T>(self) -> Outcome<T> {
         match self {
             Self::Missing => Outcome::Missing,
             Self::Refused(condition) => Outcome::Refused(condition),

@@ -3,7 +3,7 @@
 //! ```
 //! # #[tokio::main] async fn main() {
 //! use axum_users_core::memory::MemoryStore;
-//! use axum_users_testing::{Sample, access_token_database, buckets, messages, session_database, user_database};
+//! use axum_users_testing::{Sample, access_token_database, buckets, messages, oauth_accounts, session_database, user_database};
 //!
 //! // Each call of the closure makes an empty store.
 //! user_database::<Sample, _>(async || MemoryStore::new()).await;
@@ -11,6 +11,7 @@
 //! session_database::<Sample, _>(async || MemoryStore::new()).await;
 //! messages::<Sample, _>(async || MemoryStore::new()).await;
 //! buckets::<Sample, _>(async || MemoryStore::new()).await;
+//! oauth_accounts::<Sample, _>(async || MemoryStore::new()).await;
 //! # }
 //! ```
 //!
@@ -20,6 +21,7 @@
 
 mod buckets;
 mod messages;
+mod oauth_accounts;
 mod sample;
 mod sessions;
 mod strategy;
@@ -28,6 +30,7 @@ mod users;
 
 pub use buckets::buckets;
 pub use messages::messages;
+pub use oauth_accounts::oauth_accounts;
 pub use sample::{CountedSample, Sample, SampleProfile, Tier};
 pub use sessions::session_database;
 pub use strategy::strategy;

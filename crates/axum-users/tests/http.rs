@@ -33,6 +33,12 @@ mod input;
 mod late;
 #[path = "http/mailed.rs"]
 mod mailed;
+#[path = "http/oauth.rs"]
+mod oauth;
+#[path = "http/oauth_accounts.rs"]
+mod oauth_accounts;
+#[path = "http/oauth_states.rs"]
+mod oauth_states;
 #[path = "http/openapi.rs"]
 mod openapi;
 #[path = "http/passwords.rs"]
@@ -41,6 +47,8 @@ mod passwords;
 mod people;
 #[path = "http/proof.rs"]
 mod proof;
+#[path = "http/provider.rs"]
+mod provider;
 #[path = "http/races.rs"]
 mod races;
 #[path = "http/refresh.rs"]

@@ -9,6 +9,7 @@ use crate::{
     erased::{DynMailer, DynUserDatabase, DynUserHooks},
     hooks::UserHooks,
     mail::Mailer,
+    oauth::OAuthKeys,
     password::{BreachedPasswords, DefaultHasher, OnFailure, PasswordPolicy, PasswordPool, breached::BreachedCheck},
     profile::UserProfile,
     throttle::{KnownDevices, Throttle},
@@ -35,6 +36,8 @@ pub struct UserManagerBuilder<P: UserProfile> {
     mailer: Option<Arc<dyn DynMailer>>,
     notices: bool,
     works_off_messages: bool,
+    oauth: Option<OAuthKeys>,
+    keeps_oauth_accounts: bool,
     throttle: Option<Throttle>,
     devices: Option<KnownDevices>,
 }
@@ -45,6 +48,7 @@ impl<P: UserProfile> UserManager<P> {
         UserManagerBuilder {
             keeps_messages: database.keeps_messages(),
             keeps_buckets: database.keeps_buckets(),
+            keeps_oauth_accounts: database.keeps_oauth_accounts(),
             database: Arc::new(database),
             hooks: Arc::new(()),
             passwords: None,
@@ -60,6 +64,7 @@ impl<P: UserProfile> UserManager<P> {
             mailer: None,
             notices: true,
             works_off_messages: true,
+            oauth: None,
             throttle: Some(Throttle::default()),
             devices: None,
         }
@@ -179,6 +184,12 @@ impl<P: UserProfile> UserManagerBuilder<P> {
         self
     }
 
+    /// The keys of logins by other providers. Default: there are none, and nobody logs in so.
+    pub fn oauth(mut self, keys: OAuthKeys) -> Self {
+        self.oauth = Some(keys);
+        self
+    }
+
     /// How often passwords may be tried, users be registered and mails be asked for; `None`: without a limit. Default:
     /// [`Throttle::default`].
     pub fn throttle(mut self, throttle: impl Into<Option<Throttle>>) -> Self {
@@ -232,6 +243,8 @@ impl<P: UserProfile> UserManagerBuilder<P> {
             notices: self.notices,
             works_off_messages: self.works_off_messages,
             keeps_messages: self.keeps_messages,
+            oauth: self.oauth,
+            keeps_oauth_accounts: self.keeps_oauth_accounts,
             throttling: Throttling::new(self.throttle, self.devices, self.keeps_buckets),
             worker: Worker::default(),
         })))

@@ -3,6 +3,8 @@
 mod builder;
 mod login;
 mod messages;
+mod oauth;
+mod oauth_accounts;
 mod proof;
 mod reset;
 mod sessions;
@@ -21,6 +23,7 @@ use crate::{
     error::Error,
     hooks::{PasswordContext, RequestInfo},
     id::UserId,
+    oauth::OAuthKeys,
     password::{PasswordPolicy, PasswordPool, ValidatedPassword, breached::BreachedCheck},
     profile::UserProfile,
     secret::Secret,
@@ -31,6 +34,7 @@ use crate::{
 pub use builder::UserManagerBuilder;
 pub use login::Authenticated;
 use messages::Worker;
+pub use oauth::{OAuthReturn, OAuthStart};
 pub use sessions::FRESH;
 use throttle::Throttling;
 pub use update::Acting;
@@ -71,6 +75,8 @@ struct Inner<P: UserProfile> {
     mailer: Option<Arc<dyn DynMailer>>,
     notices: bool,
     works_off_messages: bool,
+    oauth: Option<OAuthKeys>,
+    keeps_oauth_accounts: bool,
     keeps_messages: bool,
     throttling: Throttling,
     worker: Worker,

@@ -10,6 +10,7 @@ mod database;
 pub(crate) mod keys;
 mod layers;
 mod mail;
+mod oauth;
 mod redis;
 mod server;
 mod throttle;
@@ -28,10 +29,11 @@ use keys::{Entry, Keys, words};
 pub(crate) use layers::Origin;
 pub use layers::Sources;
 pub(crate) use mail::{MailSettings, TokenLifetime};
+pub(crate) use oauth::ProviderLogins;
 pub(crate) use redis::RedisSettings;
 pub(crate) use server::{LogFormat, ServerSettings};
 
-use crate::secrets::{self, SecretSettings};
+use crate::secrets::{self, SecretSettings, Uses};
 
 /// The settings of a server, checked.
 #[derive(Debug)]
@@ -47,6 +49,7 @@ pub struct Config {
     pub(crate) mail: Option<MailSettings>,
     pub(crate) verification: TokenLifetime,
     pub(crate) reset_password: TokenLifetime,
+    pub(crate) oauth: ProviderLogins,
     /// Where a backend keeps its tokens there.
     pub(crate) redis: Option<RedisSettings>,
     pub(crate) password: PasswordPolicy,
@@ -120,7 +123,8 @@ impl Config {
                 "auth.requires_verification: without mail only superusers and `user create --verified` verify".into(),
             );
         }
-        secrets.check_shared(mail.is_some(), &mut warnings);
+        let oauth = ProviderLogins::read(keys, &auth.backends, &mut warnings);
+        secrets.check_shared(Uses { mail: mail.is_some(), providers: !oauth.providers.is_empty() }, &mut warnings);
         let (password, argon2) = read_password(keys, profile);
         let breached = BreachedSettings::read(keys);
         let throttle = throttle::read(keys, &mut warnings);
@@ -152,6 +156,7 @@ impl Config {
             mail,
             verification,
             reset_password,
+            oauth,
             redis,
             password,
             breached,
@@ -164,6 +169,11 @@ impl Config {
             warnings,
             entries,
         })
+    }
+
+    /// Which secrets it needs.
+    pub(crate) fn uses(&self) -> Uses {
+        Uses { mail: self.mail.is_some(), providers: !self.oauth.providers.is_empty() }
     }
 
     /// What an operator should know, though it does not stop the start.
@@ -197,7 +207,7 @@ impl fmt::Display for ConfigError {
 impl std::error::Error for ConfigError {}
 
 /// Settings whose features come later: they would have no effect, and nobody should believe that they have.
-const LATER: &[&str] = &["oauth.", "metrics.", "database.oauth_account_table", "secrets.oauth_tokens"];
+const LATER: &[&str] = &["metrics."];
 
 /// What `profile = "strict"` cannot do without mail.
 const STRICT_WITHOUT_MAIL: &str = "profile = \"strict\" without mail: no mailbox can be proved, so registration and a change of \
@@ -206,6 +216,7 @@ const STRICT_WITHOUT_MAIL: &str = "profile = \"strict\" without mail: no mailbox
 /// Keys that also come from `…_FILE` and are never shown.
 fn is_secret(key: &str) -> bool {
     matches!(key, "database.url" | "redis.url" | "redis.sentinel_password" | "mail.smtp_url")
+        || (key.starts_with("oauth.provider.") && key.ends_with(".client_secret"))
         || (key.starts_with("secrets.") && key != "secrets.danger_accept_legacy")
 }
 

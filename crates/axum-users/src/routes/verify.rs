@@ -9,9 +9,9 @@ use axum::{
 use http::StatusCode;
 use serde_json::Value;
 
-use super::{Paths, finish, uninterrupted};
+use super::{Paths, finish, uninterrupted, users::shown};
 use crate::{
-    Error, UserProfile, UserRead, Users,
+    Error, UserProfile, Users,
     error::{ApiError, ErrorCode},
     input::{self, JsonBody},
     respond,
@@ -47,7 +47,7 @@ async fn verify<P: UserProfile>(State(users): State<Users<P>>, request: Request)
                 }
                 other => other.into(),
             })?;
-        Ok(respond::json(StatusCode::OK, &UserRead::from(user)))
+        Ok(respond::json(StatusCode::OK, &shown(&users, user).await?))
     })
     .await
 }

@@ -201,7 +201,8 @@ async fn en_05_en_06_en_08_what_asks_for_a_proof_does_the_same_whoever_has_the_m
     let nobody = visitor(&users);
     let person = nobody.logged_in(&email("verified"), "plum tomato engine", "/auth/jwt").await;
     let register = json!({ "email": "…", "password": "green river stone" });
-    let cases: [(&Person, &str, &str, Value, u16, &[&str], usize); 2] = [
+    type Case<'a> = (&'a Person, &'a str, &'a str, Value, u16, &'a [&'a str], usize);
+    let cases: [Case<'_>; 2] = [
         (&nobody, "POST", "/auth/register", register, 201, &["take", "take", "enqueue"], 1),
         (&person, "PATCH", "/users/me", json!({ "email": "…" }), 200, &["get_for_token", "take", "update"], 0),
     ];
