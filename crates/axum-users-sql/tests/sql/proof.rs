@@ -389,11 +389,13 @@ async fn cut_everywhere(engine: Engine, call: Call) {
             for _ in 0..100 {
                 match call.run(&direct, &token).await {
                     Ok(()) => break,
-                    Err(error) if call.is_done(&error) => break,
                     Err(Error::Database(DatabaseError::Unavailable(_))) => {
                         tokio::time::sleep(Duration::from_millis(50)).await;
                     }
-                    Err(error) => panic!("{what}: {error:?}"),
+                    Err(error) => {
+                        assert!(call.is_done(&error), "{what}: {error:?}");
+                        break;
+                    }
                 }
             }
             assert_eq!(seen(&direct).await, after, "{what}");
