@@ -227,6 +227,7 @@ impl<N: Node> Arena<N> {
             is_verified: true,
             tokens_valid_after: None,
             profile: (),
+            consumes: None,
         };
         Ok(Person { id: self.0.store.create(user).await?.id, email })
     }

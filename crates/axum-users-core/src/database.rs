@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use crate::{
     email::{Email, EmailKey},
     oauth::{NewOAuthAccount, OAuthAccount, OAuthIdentity},
-    outbox::{Claimed, Message, Settled},
+    outbox::{Claimed, Message, Settled, StoredMessage},
     password::PasswordHash,
     profile::UserProfile,
     refresh::{NewRefreshToken, Rotation, Successor},
@@ -178,6 +178,46 @@ pub trait UserDatabase<P: UserProfile>: Send + Sync + 'static {
     fn settle(&self, claimed: &Claimed, settled: Settled) -> impl Future<Output = Result<(), DatabaseError>> + Send {
         let _ = (claimed, settled);
         async { Ok(()) }
+    }
+
+    /// The message with this key.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    fn message(&self, key: &str) -> impl Future<Output = Result<Option<Message>, DatabaseError>> + Send {
+        let _ = key;
+        async { Ok(None) }
+    }
+
+    /// Messages in the order of their keys, those after `after`, at most `limit`.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    fn list_messages(
+        &self,
+        after: Option<&str>,
+        limit: u32,
+    ) -> impl Future<Output = Result<Vec<StoredMessage>, DatabaseError>> + Send {
+        let _ = (after, limit);
+        async { Ok(Vec::new()) }
+    }
+
+    /// Makes a message that was given up due at `now` (Unix seconds), as if it had not been tried; answers whether there was one.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    fn retry_message(&self, key: &str, now: i64) -> impl Future<Output = Result<bool, DatabaseError>> + Send {
+        let _ = (key, now);
+        async { Ok(false) }
+    }
+
+    /// Removes a message, whatever state it is in; answers whether there was one.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    fn delete_message(&self, key: &str) -> impl Future<Output = Result<bool, DatabaseError>> + Send {
+        let _ = key;
+        async { Ok(false) }
     }
 
     /// Whether it keeps buckets of attempts ([`Throttle`](crate::Throttle)), for all nodes together. Default: no, and each process
@@ -431,6 +471,12 @@ pub struct UserChange<P: UserProfile> {
     /// What is told after the change, and only if the change is there, with when it is due (Unix seconds); for stores that keep
     /// messages.
     pub messages: Vec<(Message, i64)>,
+    /// The message that asked for this change: it is taken away in the same transaction, and one that is not there (any more), or
+    /// asks for something else, is a [`Conflict::Message`].
+    pub consumes: Option<Message>,
+    /// Keys of messages that count for nothing after this change: they are removed, if they are there, before
+    /// [`messages`](Self::messages) are stored.
+    pub drops: Vec<String>,
     /// Moves `tokens_valid_after`, and removes the user's sessions with their access tokens and refresh tokens, but for the one
     /// that is kept.
     pub end_tokens: Option<EndTokens>,
@@ -448,6 +494,8 @@ impl<P: UserProfile> Default for UserChange<P> {
             reset_token_hash: None,
             only_if: Vec::new(),
             messages: Vec::new(),
+            consumes: None,
+            drops: Vec::new(),
             end_tokens: None,
         }
     }
@@ -464,6 +512,8 @@ impl<P: UserProfile> UserChange<P> {
             && self.is_verified.is_none()
             && self.reset_token_hash.is_none()
             && self.messages.is_empty()
+            && self.consumes.is_none()
+            && self.drops.is_empty()
             && self.end_tokens.is_none()
             && P::changes(&self.profile).is_empty()
     }
@@ -533,6 +583,8 @@ pub enum Conflict {
     OAuthAccount,
     /// A unique column of the application's own, by its field.
     Column(&'static str),
+    /// The message that asked for it is not there any more.
+    Message,
 }
 
 impl std::fmt::Display for Conflict {
@@ -541,6 +593,7 @@ impl std::fmt::Display for Conflict {
             Self::Email => "the e-mail address",
             Self::OAuthAccount => "the account with the provider",
             Self::Column(field) => field,
+            Self::Message => "the message that asked for it",
         })
     }
 }

@@ -16,7 +16,7 @@ use crate::{
         AuthorizationRequest, ExternalIdentity, NewOAuthAccount, OAuthAccount, OAuthClient, OAuthClientError,
         OAuthCode, OAuthIdentity, OAuthToken,
     },
-    outbox::{Claimed, Message, Settled},
+    outbox::{Claimed, Message, Settled, StoredMessage},
     password::InvalidPassword,
     profile::UserProfile,
     refresh::{NewRefreshToken, Rotation, Successor},
@@ -64,6 +64,10 @@ erase! {
         fn enqueue(message: Message, now: i64) -> Result<(), DatabaseError>;
         fn claim(now: i64, limit: u32) -> Result<Vec<Claimed>, DatabaseError>;
         fn settle(claimed: &'a Claimed, settled: Settled) -> Result<(), DatabaseError>;
+        fn message(key: &'a str) -> Result<Option<Message>, DatabaseError>;
+        fn list_messages(after: Option<&'a str>, limit: u32) -> Result<Vec<StoredMessage>, DatabaseError>;
+        fn retry_message(key: &'a str, now: i64) -> Result<bool, DatabaseError>;
+        fn delete_message(key: &'a str) -> Result<bool, DatabaseError>;
         fn take_from_bucket(bucket: &'a BucketKey, limit: Limit, now: i64) -> Result<Taken, DatabaseError>;
         fn give_back_to_bucket(bucket: &'a BucketKey, limit: Limit) -> Result<(), DatabaseError>;
         fn fill_bucket(bucket: &'a BucketKey) -> Result<(), DatabaseError>;

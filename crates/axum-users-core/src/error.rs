@@ -103,6 +103,23 @@ pub enum Error {
     Internal(#[source] crate::database::Source),
 }
 
+/// An error with its sources, for a log or a terminal: `the database is not available: connection refused`. What a source repeats
+/// of the text before it is said once.
+#[must_use]
+pub fn error_chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let cause = error.to_string();
+        if !text.ends_with(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+        source = error.source();
+    }
+    text
+}
+
 /// Why the state of a login by a provider does not count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -148,8 +165,22 @@ impl From<DatabaseError> for Error {
             DatabaseError::Conflict(Conflict::Email) => Self::UserAlreadyExists,
             DatabaseError::Conflict(Conflict::OAuthAccount) => Self::OAuthAccountAlreadyExists,
             DatabaseError::Conflict(Conflict::Column(field)) => Self::ValueAlreadyExists(field),
+            DatabaseError::Conflict(Conflict::Message) => Self::InvalidVerifyToken,
             DatabaseError::OutOfRange(_) => Self::ValueOutOfRange,
             other => Self::Database(other),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_told_with_its_sources_each_once() {
+        let lost = |text: &str| Error::Database(DatabaseError::Unavailable(text.into()));
+        assert_eq!(error_chain(&lost("connection refused")), "the database is not available: connection refused");
+        assert_eq!(error_chain(&lost("not available")), "the database is not available");
+        assert_eq!(error_chain(&Error::BadCredentials), "unknown user, wrong password or inactive user");
     }
 }

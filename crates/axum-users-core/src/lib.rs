@@ -41,7 +41,7 @@ pub use database::{
     UserChange, UserDatabase, WithOAuthAccount, WithSession,
 };
 pub use email::{Email, EmailKey, InvalidEmail};
-pub use error::{BadOAuthState, Error};
+pub use error::{BadOAuthState, Error, error_chain};
 pub use hooks::{Delivery, PasswordContext, RequestInfo, UserHooks, Veto};
 pub use id::UserId;
 pub use json::{JsonError, JsonInput};

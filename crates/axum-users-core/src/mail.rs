@@ -23,6 +23,22 @@ pub enum MailKind {
     },
     /// Somebody asked to register an address that has an account.
     AlreadyRegistered,
+    /// A user asks for this address; with a token for `POST /verify` that makes it theirs.
+    ConfirmEmailChange,
+    /// A user asks for this address, which has an account already.
+    AddressInUse,
+    /// Another address was asked for; told to the one so far.
+    EmailChangeRequested {
+        /// What was asked for.
+        new: Email,
+    },
+    /// The address was changed; told to the old one, with a token for `POST /verify` that undoes it.
+    UndoEmailChange {
+        /// What it was.
+        old: Email,
+        /// What it is.
+        new: Email,
+    },
 }
 
 /// One mail to one person.

@@ -15,6 +15,7 @@ use crate::{
     email::EmailKey,
     id::UserId,
     oauth::{NewOAuthAccount, OAuthAccount, OAuthIdentity, ProviderToken},
+    outbox::{Claimed, Message, Queue, Settled, StoredMessage},
     profile::UserProfile,
     refresh::{NewRefreshToken, Rotation, StoredRefreshToken, Successor, Verdict, successor_row},
     session::{
@@ -35,6 +36,7 @@ struct Tables<P: UserProfile> {
     refresh_tokens: BTreeMap<String, (P::Id, StoredRefreshToken)>,
     accounts: Vec<(String, OAuthAccount<P>)>,
     buckets: Arc<Buckets>,
+    messages: Arc<Queue>,
     last_id: i64,
 }
 
@@ -68,12 +70,17 @@ impl<P: UserProfile> MemoryStore<P> {
             refresh_tokens: BTreeMap::new(),
             accounts: Vec::new(),
             buckets: Arc::default(),
+            messages: Arc::new(Queue::of_a_store()),
             last_id: 0,
         })))
     }
 
     fn buckets(&self) -> Arc<Buckets> {
         Arc::clone(&self.tables().buckets)
+    }
+
+    fn messages(&self) -> Arc<Queue> {
+        Arc::clone(&self.tables().messages)
     }
 
     fn tables(&self) -> MutexGuard<'_, Tables<P>> {
@@ -118,6 +125,7 @@ impl<P: UserProfile> UserDatabase<P> for MemoryStore<P> {
         if let Some(broken) = change.only_if.iter().find(|condition| !tables.holds(&old, condition)) {
             return Ok(Outcome::Refused(broken.clone()));
         }
+        tables.check_there(change.consumes.as_ref())?;
         let mut new = old;
         let mut columns = new.profile.encode();
         for (index, value) in P::changes(&change.profile).iter() {
@@ -128,6 +136,8 @@ impl<P: UserProfile> UserDatabase<P> for MemoryStore<P> {
         new.profile = P::decode(&Columns(&columns)).map_err(|error| DatabaseError::Driver(error.into()))?;
         let key = change.email.as_ref().map(crate::email::Email::key);
         tables.check_unique(Some(id), key.as_ref(), &columns)?;
+        let drops = change.consumes.iter().map(|message| &message.key).chain(&change.drops);
+        tables.messages.replace(&drops.map(String::as_str).collect::<Vec<_>>(), change.messages)?;
         new.reset_token_hash = change.reset_token_hash.unwrap_or(new.reset_token_hash);
         new.email = change.email.unwrap_or(new.email);
         new.hashed_password = change.hashed_password.unwrap_or(new.hashed_password);
@@ -209,6 +219,39 @@ impl<P: UserProfile> UserDatabase<P> for MemoryStore<P> {
             tables.refresh_tokens.remove(token);
         }
         Ok((sessions.len() + refresh.len()) as u64)
+    }
+
+    fn keeps_messages(&self) -> bool {
+        true
+    }
+
+    async fn enqueue(&self, message: Message, now: i64) -> Result<(), DatabaseError> {
+        self.messages().put(message, now)
+    }
+
+    async fn claim(&self, now: i64, limit: u32) -> Result<Vec<Claimed>, DatabaseError> {
+        Ok(self.messages().claim(now, limit as usize))
+    }
+
+    async fn settle(&self, claimed: &Claimed, settled: Settled) -> Result<(), DatabaseError> {
+        self.messages().settle(claimed, settled);
+        Ok(())
+    }
+
+    async fn message(&self, key: &str) -> Result<Option<Message>, DatabaseError> {
+        Ok(self.messages().get(key))
+    }
+
+    async fn list_messages(&self, after: Option<&str>, limit: u32) -> Result<Vec<StoredMessage>, DatabaseError> {
+        Ok(self.messages().list(after, limit))
+    }
+
+    async fn retry_message(&self, key: &str, now: i64) -> Result<bool, DatabaseError> {
+        Ok(self.messages().retry(key, now))
+    }
+
+    async fn delete_message(&self, key: &str) -> Result<bool, DatabaseError> {
+        Ok(self.messages().remove(key))
     }
 
     fn keeps_oauth_accounts(&self) -> bool {
@@ -394,11 +437,15 @@ impl<P: UserProfile> RefreshTokenDatabase<P> for MemoryStore<P> {
 
 impl<P: UserProfile> Tables<P> {
     fn create(&mut self, user: NewUser<P>) -> Result<User<P>, DatabaseError> {
+        self.check_there(user.consumes.as_ref())?;
         self.check_unique(None, Some(&user.email.key()), &user.profile.encode())?;
         let id = match &user.id {
             Some(id) => id.clone(),
             None => self.count()?,
         };
+        if let Some(message) = &user.consumes {
+            self.messages.remove(&message.key);
+        }
         let user = User::from_new(id, user);
         self.users.push(user.clone());
         Ok(user)
@@ -447,6 +494,12 @@ impl<P: UserProfile> Tables<P> {
         let NewRefreshToken { token, user_id, session, issued_at, valid_until } = new;
         let row = StoredRefreshToken { session, issued_at, valid_until, used: None };
         self.refresh_tokens.insert(token.as_str().to_owned(), (user_id, row));
+    }
+
+    /// Whether the message is there that asks for a change.
+    fn check_there(&self, message: Option<&Message>) -> Result<(), DatabaseError> {
+        let is_there = |message: &Message| self.messages.get(&message.key).is_some_and(|it| it.task == message.task);
+        if message.is_none_or(is_there) { Ok(()) } else { Err(DatabaseError::Conflict(Conflict::Message)) }
     }
 
     fn find(&self, is_it: impl Fn(&User<P>) -> bool) -> Option<User<P>> {

@@ -91,8 +91,23 @@ impl TokenSettings {
     }
 
     pub(crate) fn encode(&self, purpose: Purpose, strict: bool, claims: Claims, issued: i64) -> Result<Secret, Error> {
+        self.encode_until(purpose, strict, claims, self.end(issued))
+    }
+
+    /// When a token expires that is issued now.
+    pub(crate) fn end(&self, issued: i64) -> i64 {
+        issued.saturating_add(self.seconds())
+    }
+
+    pub(crate) fn encode_until(
+        &self,
+        purpose: Purpose,
+        strict: bool,
+        claims: Claims,
+        until: i64,
+    ) -> Result<Secret, Error> {
         let audience = self.audience.clone().unwrap_or_else(|| purpose.audience().to_owned());
-        let claims = claims.with("aud", audience).with("exp", issued.saturating_add(self.seconds()));
+        let claims = claims.with("aud", audience).with("exp", until);
         let typ = if strict { purpose.typ() } else { "JWT" };
         let token = self.keys.encode_as(typ, &claims).map_err(|error| Error::Internal(error.into()))?;
         Ok(Secret::from(token))

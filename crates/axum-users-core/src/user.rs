@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{email::Email, password::PasswordHash, profile::UserProfile, secret::Secret};
+use crate::{email::Email, outbox::Message, password::PasswordHash, profile::UserProfile, secret::Secret};
 
 /// A user as it is stored.
 ///
@@ -50,6 +50,9 @@ pub struct NewUser<P: UserProfile> {
     pub tokens_valid_after: Option<i64>,
     /// See [`User::profile`].
     pub profile: P,
+    /// The message that asked for this user: it is taken away in the same transaction, and one that is not there (any more), or
+    /// asks for something else, is a [`Conflict::Message`](crate::Conflict::Message).
+    pub consumes: Option<Message>,
 }
 
 impl<P: UserProfile> User<P> {
@@ -65,6 +68,7 @@ impl<P: UserProfile> User<P> {
             is_verified,
             tokens_valid_after,
             profile,
+            consumes: _,
         } = new;
         Self {
             id,

@@ -84,12 +84,17 @@ impl MailTemplates {
 
     fn render_in(&self, mail: &Mail, language: &str) -> Result<RenderedMail, TemplateError> {
         let inner = &*self.0;
+        let undo = Link { lifetime: UNDO, ..inner.verify.clone() };
         let (kind, link) = match &mail.kind {
             MailKind::VerifyAddress => ("verify", Some(&inner.verify)),
             MailKind::ResetPassword => ("reset_password", Some(&inner.reset_password)),
             MailKind::PasswordChanged => ("password_changed", None),
             MailKind::EmailChanged { .. } => ("email_changed", None),
             MailKind::AlreadyRegistered => ("already_registered", None),
+            MailKind::ConfirmEmailChange => ("confirm_email_change", Some(&inner.verify)),
+            MailKind::AddressInUse => ("address_in_use", None),
+            MailKind::EmailChangeRequested { .. } => ("email_change_requested", None),
+            MailKind::UndoEmailChange { .. } => ("undo_email_change", Some(&undo)),
             other => return Err(TemplateError::of(format!("there is no template for {other:?}"))),
         };
         let mut values = BTreeMap::from([
@@ -109,11 +114,17 @@ impl MailTemplates {
             if minutes >= 120 && minutes % 60 == 0 {
                 values.insert("hours", Value::from(minutes / 60));
             }
+            values.insert("days", Value::from(minutes / (24 * 60)));
             values.insert("link", Value::from(full.as_str()));
             url = Some(Secret::from(full));
         }
-        if let MailKind::EmailChanged { old, new } = &mail.kind {
+        if let MailKind::EmailChanged { old, .. } | MailKind::UndoEmailChange { old, .. } = &mail.kind {
             values.insert("old_email", Value::from(old.as_str()));
+        }
+        if let MailKind::EmailChanged { new, .. }
+        | MailKind::UndoEmailChange { new, .. }
+        | MailKind::EmailChangeRequested { new } = &mail.kind
+        {
             values.insert("new_email", Value::from(new.as_str()));
         }
         let subject = self.part(kind, language, "subject", &values)?;
@@ -259,13 +270,18 @@ impl MailTemplatesBuilder {
 impl MailTemplates {
     fn try_all(&self) -> Result<(), TemplateError> {
         let email = |text: &str| Email::from_stored(text.to_owned());
+        let (old, new) = (|| email("old@example.com"), || email("new@example.com"));
         for language in &self.0.languages {
             for kind in [
                 MailKind::VerifyAddress,
                 MailKind::ResetPassword,
                 MailKind::PasswordChanged,
-                MailKind::EmailChanged { old: email("old@example.com"), new: email("new@example.com") },
+                MailKind::EmailChanged { old: old(), new: new() },
                 MailKind::AlreadyRegistered,
+                MailKind::ConfirmEmailChange,
+                MailKind::AddressInUse,
+                MailKind::EmailChangeRequested { new: new() },
+                MailKind::UndoEmailChange { old: old(), new: new() },
             ] {
                 let token = Some(Secret::from("token".to_owned()));
                 self.render_in(&Mail::new(kind, email("reader@example.com"), token, "key"), language)?;
@@ -489,9 +505,21 @@ impl TemplateError {
 }
 
 const HOUR: Duration = Duration::from_secs(3600);
+/// As the manager has it.
+const UNDO: Duration = Duration::from_secs(axum_users_core::outbox::UNDO.unsigned_abs());
 
 const LAYOUT: &str = "layout.html";
-const KINDS: [&str; 5] = ["verify", "reset_password", "password_changed", "email_changed", "already_registered"];
+const KINDS: [&str; 9] = [
+    "verify",
+    "reset_password",
+    "password_changed",
+    "email_changed",
+    "already_registered",
+    "confirm_email_change",
+    "address_in_use",
+    "email_change_requested",
+    "undo_email_change",
+];
 const SUFFIXES: [&str; 3] = ["subject", "txt", "html"];
 
 macro_rules! built_in {
@@ -530,4 +558,28 @@ const BUILT_IN: &[(&str, &str)] = built_in![
     "already_registered.de.subject",
     "already_registered.de.txt",
     "already_registered.de.html",
+    "confirm_email_change.en.subject",
+    "confirm_email_change.en.txt",
+    "confirm_email_change.en.html",
+    "confirm_email_change.de.subject",
+    "confirm_email_change.de.txt",
+    "confirm_email_change.de.html",
+    "address_in_use.en.subject",
+    "address_in_use.en.txt",
+    "address_in_use.en.html",
+    "address_in_use.de.subject",
+    "address_in_use.de.txt",
+    "address_in_use.de.html",
+    "email_change_requested.en.subject",
+    "email_change_requested.en.txt",
+    "email_change_requested.en.html",
+    "email_change_requested.de.subject",
+    "email_change_requested.de.txt",
+    "email_change_requested.de.html",
+    "undo_email_change.en.subject",
+    "undo_email_change.en.txt",
+    "undo_email_change.en.html",
+    "undo_email_change.de.subject",
+    "undo_email_change.de.txt",
+    "undo_email_change.de.html",
 ];

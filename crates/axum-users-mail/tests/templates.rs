@@ -24,8 +24,12 @@ fn kinds() -> Vec<MailKind> {
         MailKind::VerifyAddress,
         MailKind::ResetPassword,
         MailKind::PasswordChanged,
-        MailKind::EmailChanged { old, new },
+        MailKind::EmailChanged { old: old.clone(), new: new.clone() },
         MailKind::AlreadyRegistered,
+        MailKind::ConfirmEmailChange,
+        MailKind::AddressInUse,
+        MailKind::EmailChangeRequested { new: new.clone() },
+        MailKind::UndoEmailChange { old, new },
     ]
 }
 
@@ -187,7 +191,17 @@ fn files_replace_ours_one_by_one() {
 #[test]
 fn a_language_of_ones_own_is_whole_or_none() {
     let mut files = Vec::new();
-    for kind in ["verify", "reset_password", "password_changed", "email_changed", "already_registered"] {
+    for kind in [
+        "verify",
+        "reset_password",
+        "password_changed",
+        "email_changed",
+        "already_registered",
+        "confirm_email_change",
+        "address_in_use",
+        "email_change_requested",
+        "undo_email_change",
+    ] {
         for suffix in ["subject", "txt", "html"] {
             files.push((format!("{kind}.fr.{suffix}"), format!("Bonjour {kind} {suffix}")));
         }

@@ -86,6 +86,9 @@ pub(crate) fn manager<Id: UserId>(
         .keep_last_superuser(config.keep_last_superuser)
         .danger_keep_sessions_on_password_change(config.auth.keep_sessions_on_password_change)
         .strict(config.strict)
+        // The server sends what is to be sent.
+        .notices(config.mail.as_ref().is_some_and(|mail| mail.notices))
+        .works_off_messages(false)
         .build()
         .map_err(Failure::failed)
 }
@@ -134,7 +137,8 @@ where
             .verification(token_settings(&config.verification, &secrets.verification)?)
             .reset_password(token_settings(&config.reset_password, &secrets.reset_password)?)
             .mailer(mail.mailer.clone())
-            .notices(mail.notices);
+            .notices(mail.notices)
+            .prove_mailbox_first(config.strict);
     }
     if let Some(secrets) = &secrets.oauth {
         builder = oauth(builder, config, secrets)?;

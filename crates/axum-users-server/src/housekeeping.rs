@@ -123,6 +123,7 @@ mod tests {
             is_verified: false,
             tokens_valid_after: None,
             profile: (),
+            consumes: None,
         };
         let user = UserDatabase::create(&store, user).await.unwrap();
         let expired = log_in(&store, &user.id, clock.now()).await;

@@ -109,7 +109,7 @@ impl From<axum_users::SchemaError> for Failure {
             axum_users::SchemaError::NotOurs { .. } => {
                 Self::Failed(format!("{error}\nSay so with `axum-users migrate --adopt`, or database.adopt = true"))
             }
-            other => Self::Failed(chain(&other)),
+            other => Self::Failed(axum_users::error_chain(&other)),
         }
     }
 }
@@ -121,22 +121,7 @@ impl From<axum_users::Error> for Failure {
                 Some(reason) => Self::failed(reason),
                 None => Self::failed(invalid.reason()),
             },
-            other => Self::Failed(chain(&other)),
+            other => Self::Failed(axum_users::error_chain(&other)),
         }
     }
-}
-
-/// An error with its sources, but for those that it repeats.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let cause = error.to_string();
-        if !text.ends_with(&cause) {
-            text.push_str(": ");
-            text.push_str(&cause);
-        }
-        source = error.source();
-    }
-    text
 }

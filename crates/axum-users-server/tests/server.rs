@@ -36,6 +36,8 @@ mod logs;
 mod mail;
 #[path = "server/oauth.rs"]
 mod oauth;
+#[path = "server/outbox.rs"]
+mod outbox;
 #[path = "server/secrets.rs"]
 mod secrets;
 #[path = "server/sessions.rs"]

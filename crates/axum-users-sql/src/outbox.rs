@@ -1,13 +1,14 @@
 //! Messages in SQL.
 
 use axum_users_core::{
-    DatabaseError, Kind, UserProfile, Value,
-    outbox::{Claimed, LEASE, Message, Settled},
+    Conflict, DatabaseError, Kind, UserProfile, Value,
+    outbox::{Claimed, LEASE, Message, NEVER, Settled, StoredMessage},
 };
 
 use crate::{
     engine::Engine,
-    store::{Store, integer, text},
+    pool::Connection,
+    store::{Failure, Store, integer, text},
     users::read,
 };
 
@@ -46,10 +47,66 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
         match settled {
             Settled::Done => self.execute(&self.sql.message_done, mine().to_vec()).await,
             Settled::Later(due_at) => self.execute(&self.sql.message_later, later(due_at)).await,
+            Settled::Parked(due_at) => {
+                let Some(mut message) = claimed.message.clone() else { return Ok(()) };
+                message.parked = true;
+                let body = message.to_text();
+                self.execute(&self.sql.message_parked, [vec![text(&body)], later(due_at)].concat()).await
+            }
             // Never due again, and there for whoever looks.
-            Settled::Failed => self.execute(&self.sql.message_later, later(i64::MAX)).await,
+            Settled::Failed => self.execute(&self.sql.message_later, later(NEVER)).await,
         }
         .map(drop)
+    }
+
+    pub(crate) async fn message(&self, key: &str) -> Result<Option<Message>, DatabaseError> {
+        let row = self.fetch_one(&self.sql.message_get, vec![text(key)]).await?;
+        Ok(row.map(|row| read::<String, E>(&row, 0)).transpose()?.and_then(|body| Message::from_text(key, &body)))
+    }
+
+    pub(crate) async fn list_messages(
+        &self,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<StoredMessage>, DatabaseError> {
+        let limit = integer(limit.into());
+        let rows = match after {
+            None => self.fetch(&self.sql.messages_list, vec![limit]).await?,
+            Some(after) => self.fetch(&self.sql.messages_list_after, vec![text(after), limit]).await?,
+        };
+        let stored = |row: &E::Row| {
+            let (key, body) = (read::<String, E>(row, 0)?, read::<String, E>(row, 1)?);
+            Ok(StoredMessage {
+                message: Message::from_text(&key, &body),
+                key,
+                attempts: u32::try_from(read::<i64, E>(row, 4)?).unwrap_or(u32::MAX),
+                created_at: read::<i64, E>(row, 2)?,
+                due_at: read::<i64, E>(row, 3)?,
+            })
+        };
+        rows.iter().map(stored).collect()
+    }
+
+    pub(crate) async fn retry_message(&self, key: &str, now: i64) -> Result<bool, DatabaseError> {
+        let values = vec![integer(now), text(key), integer(NEVER)];
+        Ok(self.execute(&self.sql.message_retry, values).await? == 1)
+    }
+
+    pub(crate) async fn delete_message(&self, key: &str) -> Result<bool, DatabaseError> {
+        Ok(self.execute(&self.sql.message_delete, vec![text(key)]).await? == 1)
+    }
+
+    /// Takes the message away that asked for what this transaction does. Whether it is parked by now does not matter.
+    pub(crate) async fn consume(&self, transaction: &mut Connection<E>, message: &Message) -> Result<(), Failure> {
+        let key = || self.arguments(vec![text(&message.key)]);
+        let rows = transaction.fetch(self.sql.message_lock.clone(), key()?).await?;
+        let body = rows.first().map(|row| read::<String, E>(row, 0)).transpose()?;
+        let stored = body.and_then(|body| Message::from_text(&message.key, &body));
+        if stored.is_none_or(|stored| stored.task != message.task) {
+            return Err(DatabaseError::Conflict(Conflict::Message).into());
+        }
+        transaction.execute(self.sql.message_delete.clone(), key()?).await?;
+        Ok(())
     }
 }
 

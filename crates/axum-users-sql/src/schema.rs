@@ -485,16 +485,16 @@ fn create_refresh_tokens<E: Engine>(names: &Names, id_type: &str) -> Vec<String>
     ]
 }
 
-/// Texts of people: wide, and longer than any address.
+/// A registration that waits holds the application's own columns, of any length.
 fn create_outbox<E: Engine>(names: &Names) -> Vec<String> {
     let table = names.outbox_table();
     vec![
         format!(
-            "CREATE TABLE {} (\n    id VARCHAR(22){} NOT NULL,\n    body TEXT{} NOT NULL,\n    created_at BIGINT NOT NULL,\n    \
+            "CREATE TABLE {} (\n    id VARCHAR(22){} NOT NULL,\n    body {} NOT NULL,\n    created_at BIGINT NOT NULL,\n    \
              due_at BIGINT NOT NULL,\n    attempts BIGINT NOT NULL,\n    first_claimed_at BIGINT,\n    PRIMARY KEY (id)\n)",
             E::quote(&table),
             E::EXACT_TEXT,
-            E::WIDE_TEXT,
+            E::type_of(Kind::Text, false),
         ),
         side_index::<E>(&table, "due_at"),
     ]

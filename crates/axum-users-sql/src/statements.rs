@@ -61,6 +61,13 @@ pub(crate) struct Statements {
     pub(crate) message_claim: Arc<str>,
     pub(crate) message_done: Arc<str>,
     pub(crate) message_later: Arc<str>,
+    pub(crate) message_parked: Arc<str>,
+    pub(crate) message_get: Arc<str>,
+    pub(crate) message_lock: Arc<str>,
+    pub(crate) message_retry: Arc<str>,
+    pub(crate) message_delete: Arc<str>,
+    pub(crate) messages_list: Arc<str>,
+    pub(crate) messages_list_after: Arc<str>,
     pub(crate) bucket_take: Arc<str>,
     pub(crate) bucket_insert: Arc<str>,
     pub(crate) bucket_get: Arc<str>,
@@ -128,6 +135,9 @@ impl Statements {
             E::FOR_REFERENCE
         );
         let of_user = |table: &str| format!("DELETE FROM {table} WHERE user_id = {}", id_is(1));
+
+        let message = format!("SELECT body FROM {outbox} WHERE id = {}", p(1));
+        let messages = format!("SELECT id, body, created_at, due_at, attempts FROM {outbox}");
 
         // A number that is given out again inherits nothing.
         let valid_after = name_of(at::TOKENS_VALID_AFTER);
@@ -330,6 +340,26 @@ impl Statements {
             .into(),
             message_done: format!("DELETE FROM {outbox} WHERE id = {} AND due_at = {}", p(1), p(2)).into(),
             message_later: format!("UPDATE {outbox} SET due_at = {} WHERE id = {} AND due_at = {}", p(1), p(2), p(3)).into(),
+            message_parked: format!(
+                "UPDATE {outbox} SET body = {}, due_at = {} WHERE id = {} AND due_at = {}",
+                p(1),
+                p(2),
+                p(3),
+                p(4)
+            )
+            .into(),
+            message_get: message.as_str().into(),
+            message_lock: format!("{message}{}", E::FOR_UPDATE).into(),
+            message_retry: format!(
+                "UPDATE {outbox} SET due_at = {}, attempts = 0, first_claimed_at = NULL WHERE id = {} AND due_at = {}",
+                p(1),
+                p(2),
+                p(3)
+            )
+            .into(),
+            message_delete: format!("DELETE FROM {outbox} WHERE id = {}", p(1)).into(),
+            messages_list: format!("{messages} ORDER BY id LIMIT {}", p(1)).into(),
+            messages_list_after: format!("{messages} WHERE id > {} ORDER BY id LIMIT {}", p(1), p(2)).into(),
             bucket_take: format!(
                 "UPDATE {buckets} SET full_at = {} + {} WHERE id = {} AND full_at <= {}",
                 E::greatest("full_at", &p(1)),

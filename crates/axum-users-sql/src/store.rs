@@ -7,7 +7,7 @@ use axum_users_core::{
     NewSession, NewToken, NewUser, OAuthAccount, OAuthIdentity, Outcome, RefreshTokenDatabase, Rotation, SessionId,
     StoredSession, StoredToken, Successor, Taken, TokenHash, User, UserChange, UserDatabase, UserProfile, Value,
     WithOAuthAccount, WithSession,
-    outbox::{Claimed, Message, Settled},
+    outbox::{Claimed, Message, Settled, StoredMessage},
 };
 use time::OffsetDateTime;
 
@@ -173,6 +173,20 @@ impl<P: UserProfile> UserDatabase<P> for SqlStore<P> {
     async fn settle(&self, claimed: &Claimed, settled: Settled) -> Result<(), DatabaseError> {
         let claimed = claimed.clone();
         finished!(self, store => store.settle(&claimed, settled))
+    }
+    async fn message(&self, key: &str) -> Result<Option<Message>, DatabaseError> {
+        within_limit!(self, store => store.message(key))
+    }
+    async fn list_messages(&self, after: Option<&str>, limit: u32) -> Result<Vec<StoredMessage>, DatabaseError> {
+        within_limit!(self, store => store.list_messages(after, limit))
+    }
+    async fn retry_message(&self, key: &str, now: i64) -> Result<bool, DatabaseError> {
+        let key = key.to_owned();
+        finished!(self, store => store.retry_message(&key, now))
+    }
+    async fn delete_message(&self, key: &str) -> Result<bool, DatabaseError> {
+        let key = key.to_owned();
+        finished!(self, store => store.delete_message(&key))
     }
     fn keeps_buckets(&self) -> bool {
         true

@@ -49,11 +49,14 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
     }
 
     pub(crate) async fn create(&self, user: NewUser<P>) -> Result<User<P>, DatabaseError> {
+        if user.consumes.is_some() {
+            return retried!(self, self.try_create(&user));
+        }
         let mut connection = self.pool.writer().await.map_err(|error| self.classify(error))?;
         self.create_in(&mut connection, user).await.map_err(|failure| self.failure(failure))
     }
 
-    /// On a connection of somebody who may be in a transaction.
+    /// On a connection of somebody who may be in a transaction; one that [consumes](NewUser::consumes) a message has to be.
     pub(crate) async fn create_in(
         &self,
         connection: &mut Connection<E>,
@@ -74,6 +77,9 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
             (Kind::Text, Value::Null),
         ]);
         values.extend(P::columns().iter().map(|column| column.kind).zip(user.profile.encode()));
+        if let Some(message) = &user.consumes {
+            self.consume(connection, message).await?;
+        }
         let arguments = self.arguments(values)?;
         let id = if counts::<P>() && E::RETURNING {
             let rows = connection.fetch(self.sql.insert.clone(), arguments).await?;
@@ -91,6 +97,14 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
         Ok(User::from_new(id, user))
     }
 
+    /// The message that asked for it goes, and the user comes.
+    async fn try_create(&self, user: &NewUser<P>) -> Result<User<P>, Failure> {
+        let mut transaction = self.pool.begin().await?;
+        let user = self.create_in(&mut transaction, user.clone()).await?;
+        transaction.commit().await?;
+        Ok(user)
+    }
+
     pub(crate) async fn update(&self, id: &P::Id, change: UserChange<P>) -> Result<Outcome<User<P>>, DatabaseError> {
         retried!(self, self.try_update(id, &change))
     }
@@ -103,6 +117,9 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
         let mut transaction = self.pool.begin().await?;
         if let Err(ended) = self.lock_and_check(&mut transaction, id, &change.only_if).await? {
             return Ok(ended.into_outcome());
+        }
+        if let Some(message) = &change.consumes {
+            self.consume(&mut transaction, message).await?;
         }
         let (indexes, mut values) = set_of(change);
         let now = match &change.end_tokens {
@@ -122,6 +139,10 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
         let user = self.user(row)?;
         if let Some(end) = &change.end_tokens {
             self.end_sessions_in(&mut transaction, id, end, user.tokens_valid_after).await?;
+        }
+        for key in &change.drops {
+            let arguments = self.arguments(vec![text(key)])?;
+            transaction.execute(self.sql.message_delete.clone(), arguments).await?;
         }
         for (message, now) in &change.messages {
             let arguments = self.arguments(message_values(message, *now))?;
@@ -208,6 +229,7 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
             is_verified: read::<bool, E>(row, at::IS_VERIFIED)?,
             tokens_valid_after: read::<Option<i64>, E>(row, at::TOKENS_VALID_AFTER)?,
             profile,
+            consumes: None,
         };
         let mut user = User::from_new(read::<P::Id, E>(row, at::ID)?, new);
         user.reset_token_hash = read::<Option<String>, E>(row, at::RESET_TOKEN_HASH)?;

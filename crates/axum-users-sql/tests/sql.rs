@@ -10,6 +10,8 @@ mod adoption;
 mod databases;
 #[path = "sql/limits.rs"]
 mod limits;
+#[path = "sql/proof.rs"]
+mod proof;
 #[path = "sql/reset.rs"]
 mod reset;
 #[path = "sql/schema.rs"]

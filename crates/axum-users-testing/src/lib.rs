@@ -3,12 +3,13 @@
 //! ```
 //! # #[tokio::main] async fn main() {
 //! use axum_users_core::memory::MemoryStore;
-//! use axum_users_testing::{Sample, access_token_database, buckets, oauth_accounts, session_database, user_database};
+//! use axum_users_testing::{Sample, access_token_database, buckets, messages, oauth_accounts, session_database, user_database};
 //!
 //! // Each call of the closure makes an empty store.
 //! user_database::<Sample, _>(async || MemoryStore::new()).await;
 //! access_token_database::<Sample, _>(async || MemoryStore::new()).await;
 //! session_database::<Sample, _>(async || MemoryStore::new()).await;
+//! messages::<Sample, _>(async || MemoryStore::new()).await;
 //! buckets::<Sample, _>(async || MemoryStore::new()).await;
 //! oauth_accounts::<Sample, _>(async || MemoryStore::new()).await;
 //! # }

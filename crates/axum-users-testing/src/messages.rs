@@ -3,11 +3,14 @@
 use std::collections::BTreeSet;
 
 use axum_users_core::{
-    Condition, Outcome, RequestInfo, UserChange, UserDatabase,
-    outbox::{LEASE, Message, Settled, Task},
+    Condition, Conflict, DatabaseError, Email, NewUser, Outcome, PasswordHash, RequestInfo, UserChange, UserDatabase,
+    outbox::{LEASE, Message, NEVER, Registration, Settled, Task},
 };
 
-use crate::{SampleProfile, users::stored};
+use crate::{
+    SampleProfile,
+    users::{new_user, stored},
+};
 
 /// Runs every check, each on an empty store.
 ///
@@ -17,6 +20,11 @@ pub async fn messages<P: SampleProfile, D: UserDatabase<P> + Clone>(make: impl A
     life(make().await).await;
     with_a_change(make().await).await;
     av_07_each_is_claimed_once(make().await).await;
+    parked(make().await).await;
+    looked_after(make().await).await;
+    a_user_of_a_message(make().await).await;
+    a_change_of_a_message(make().await).await;
+    rg_01_a_message_makes_one_change(make().await).await;
 }
 
 fn message(email: &str) -> Message {
@@ -95,4 +103,147 @@ async fn av_07_each_is_claimed_once<P: SampleProfile, D: UserDatabase<P> + Clone
     }
     assert_eq!(all.len(), expected.len(), "none twice, none lost");
     assert_eq!(all.into_iter().collect::<BTreeSet<_>>(), expected);
+}
+
+fn registration<P: SampleProfile>(number: usize) -> Message {
+    let columns = P::columns().iter().map(|column| column.field.to_owned());
+    let profile = columns.zip(P::sample(number).encode()).collect();
+    let hash = PasswordHash::from_stored("$argon2id$ü".into());
+    let email = format!("user{number}@camelot.bt");
+    Message::new(Task::Register(Registration::new(Some("7".into()), email, hash, profile)), None)
+}
+
+async fn keys<P: SampleProfile>(db: &impl UserDatabase<P>) -> Vec<String> {
+    db.list_messages(None, 100).await.expect("an answer").into_iter().map(|it| it.key).collect()
+}
+
+async fn parked<P: SampleProfile>(db: impl UserDatabase<P>) {
+    let message = registration::<P>(1);
+    db.enqueue(message.clone(), 100).await.expect("kept");
+    assert_eq!(db.message(&message.key).await.expect("an answer"), Some(message.clone()), "as it was written");
+    assert_eq!(db.message("another").await.expect("an answer"), None);
+    let [claimed] = db.claim(100, 10).await.expect("an answer").try_into().expect("one");
+    db.settle(&claimed, Settled::Parked(3700)).await.expect("settled");
+    assert!(db.claim(3699, 10).await.expect("an answer").is_empty(), "it waits");
+    let waits = db.message(&message.key).await.expect("an answer").expect("there");
+    assert!(waits.parked && waits.task == message.task && waits.request == message.request);
+    let [over] = db.claim(3700, 10).await.expect("an answer").try_into().expect("one");
+    assert!(over.message.as_ref().expect("known").parked, "{over:?}");
+    db.settle(&over, Settled::Done).await.expect("settled");
+    assert_eq!(db.message(&message.key).await.expect("an answer"), None);
+}
+
+async fn looked_after<P: SampleProfile>(db: impl UserDatabase<P>) {
+    let mut written = BTreeSet::new();
+    for number in 0..5 {
+        let message = message(&format!("{number}@camelot.bt"));
+        written.insert(message.key.clone());
+        db.enqueue(message, 100 + number).await.expect("kept");
+    }
+    let mut listed = db.list_messages(None, 2).await.expect("an answer");
+    loop {
+        let last = listed.last().expect("some").key.clone();
+        let page = db.list_messages(Some(&last), 2).await.expect("an answer");
+        if page.is_empty() {
+            break;
+        }
+        listed.extend(page);
+    }
+    assert_eq!(listed.len(), 5, "each once");
+    assert_eq!(listed.iter().map(|it| it.key.clone()).collect::<BTreeSet<_>>(), written);
+    assert!(
+        listed.iter().all(|it| it.attempts == 0 && it.due_at == it.created_at && it.message.is_some()),
+        "{listed:?}"
+    );
+    let [first] = db.claim(100, 1).await.expect("an answer").try_into().expect("one");
+    db.settle(&first, Settled::Failed).await.expect("settled");
+    let failed = db.list_messages(None, 10).await.expect("an answer").into_iter().find(|it| it.due_at == NEVER);
+    assert_eq!(failed.map(|it| (it.key, it.attempts)), Some((first.key.clone(), 1)));
+    let other = listed.iter().find(|it| it.key != first.key).expect("another").key.clone();
+    assert!(!db.retry_message(&other, 50).await.expect("an answer"), "only what was given up");
+    assert!(!db.retry_message("none", 50).await.expect("an answer"));
+    assert!(db.retry_message(&first.key, 60).await.expect("an answer"));
+    let [again] = db.claim(60, 10).await.expect("an answer").try_into().expect("the one that is due");
+    assert_eq!((&again.key, again.attempt, again.first_claimed_at), (&first.key, 1, 60), "as if for the first time");
+    assert!(db.delete_message(&other).await.expect("an answer"));
+    assert!(!db.delete_message(&other).await.expect("an answer"));
+    assert_eq!(keys(&db).await.len(), 4);
+}
+
+async fn a_user_of_a_message<P: SampleProfile>(db: impl UserDatabase<P>) {
+    let user = |number, message: &Message| NewUser { consumes: Some(message.clone()), ..new_user::<P>(number) };
+    let (first, second) = (registration::<P>(1), registration::<P>(2));
+    let gone = |done: Result<_, DatabaseError>| matches!(done, Err(DatabaseError::Conflict(Conflict::Message)));
+    assert!(gone(db.create(user(1, &first)).await.map(drop)), "it is not there");
+    db.enqueue(first.clone(), 100).await.expect("kept");
+    db.enqueue(second.clone(), 100).await.expect("kept");
+    let mut other = first.clone();
+    other.task = second.task.clone();
+    assert!(gone(db.create(user(1, &other)).await.map(drop)), "it asks for something else");
+    assert!(db.list(None, 10).await.expect("an answer").is_empty() && keys(&db).await.len() == 2, "nothing was done");
+    let mut parked = first.clone();
+    parked.parked = true;
+    db.create(user(1, &parked)).await.expect("whether it is parked by now does not matter");
+    assert_eq!(keys(&db).await, std::slice::from_ref(&second.key));
+    assert!(gone(db.create(user(3, &first)).await.map(drop)), "once");
+    let taken = db.create(user(1, &second)).await.map(drop);
+    assert!(matches!(taken, Err(DatabaseError::Conflict(Conflict::Email | Conflict::Column(_)))), "{taken:?}");
+    assert_eq!(keys(&db).await, [second.key], "no user, and the message stays");
+}
+
+async fn a_change_of_a_message<P: SampleProfile>(db: impl UserDatabase<P>) {
+    let user = stored(&db, 1).await;
+    let (asked, old, new) = (message("a@camelot.bt"), message("b@camelot.bt"), message("c@camelot.bt"));
+    let replaced = Message::from_text(&old.key, &message("d@camelot.bt").to_text()).expect("a message");
+    for message in [&asked, &old] {
+        db.enqueue(message.clone(), 100).await.expect("kept");
+    }
+    let change = |only_if| UserChange {
+        email: Some(Email::parse("other@camelot.bt").expect("an address")),
+        consumes: Some(asked.clone()),
+        drops: vec![old.key.clone(), "none".into()],
+        messages: vec![(new.clone(), 100), (replaced.clone(), 100)],
+        only_if,
+        ..UserChange::default()
+    };
+    let refused = db.update(&user.id, change(vec![Condition::TokensValidAfterIs(Some(7))])).await;
+    assert!(matches!(refused, Ok(Outcome::Refused(_))), "{refused:?}");
+    assert_eq!(keys(&db).await.len(), 2, "nothing was done");
+    let done = db.update(&user.id, change(Vec::new())).await;
+    assert!(matches!(done, Ok(Outcome::Done(_))), "{done:?}");
+    assert_eq!(db.message(&asked.key).await.expect("an answer"), None);
+    assert_eq!(db.message(&old.key).await.expect("an answer"), Some(replaced.clone()), "first dropped, then stored");
+    assert_eq!(keys(&db).await.len(), 2);
+    let again = db.update(&user.id, change(Vec::new())).await;
+    assert!(matches!(again, Err(DatabaseError::Conflict(Conflict::Message))), "{again:?}");
+    assert_eq!(db.message(&old.key).await.expect("an answer"), Some(replaced), "nothing was done");
+}
+
+async fn rg_01_a_message_makes_one_change<P: SampleProfile, D: UserDatabase<P> + Clone>(db: D) {
+    let user = stored(&db, 1).await;
+    let (made, changed) = (registration::<P>(2), message("a@camelot.bt"));
+    for message in [&made, &changed] {
+        db.enqueue(message.clone(), 100).await.expect("kept");
+    }
+    let tries: Vec<_> = (0..6)
+        .map(|number| {
+            let (db, id) = (db.clone(), user.id.clone());
+            let new = NewUser { consumes: Some(made.clone()), ..new_user::<P>(number + 10) };
+            let email = Email::parse(&format!("other{number}@camelot.bt")).expect("an address");
+            let change = UserChange { email: Some(email), consumes: Some(changed.clone()), ..UserChange::default() };
+            tokio::spawn(async move { (db.create(new).await.map(drop), db.update(&id, change).await.map(drop)) })
+        })
+        .collect();
+    let mut done = (0, 0);
+    for one in tries {
+        let (created, updated) = one.await.expect("no panic");
+        for (result, count) in [(created, &mut done.0), (updated, &mut done.1)] {
+            match result {
+                Ok(()) => *count += 1,
+                Err(error) => assert!(matches!(error, DatabaseError::Conflict(Conflict::Message)), "{error:?}"),
+            }
+        }
+    }
+    assert_eq!(done, (1, 1));
+    assert_eq!(db.list(None, 100).await.expect("an answer").len(), 2);
 }

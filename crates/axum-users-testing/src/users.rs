@@ -37,6 +37,7 @@ pub(crate) fn new_user<P: SampleProfile>(number: usize) -> NewUser<P> {
         is_verified: number.is_multiple_of(2),
         tokens_valid_after: None,
         profile: P::sample(number),
+        consumes: None,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
-use axum_users_core::{BadOAuthState, DatabaseError, Issue, Veto};
+use axum_users_core::{BadOAuthState, DatabaseError, Issue, Veto, error_chain};
 use http::{HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 
@@ -142,7 +142,7 @@ impl From<Error> for ApiError {
             Error::BadOAuthState(BadOAuthState::OtherUser) => Self::BadBody("Bad Request".into()),
             Error::BadOAuthState(_) => Self::Code(ErrorCode::OAuthInvalidState),
             Error::OAuthProvider(error) => {
-                tracing::warn!(error = %chain(&error), "a provider did not do it");
+                tracing::warn!(error = %error_chain(&error), "a provider did not do it");
                 Self::Code(ErrorCode::OAuthProviderError)
             }
             Error::OAuthEmailUnavailable => Self::Code(ErrorCode::OAuthNotAvailableEmail),
@@ -160,11 +160,11 @@ impl From<Error> for ApiError {
             Error::Busy { retry_after } => Self::Unavailable(retry_after),
             Error::BreachedPasswordsUnavailable => Self::Unavailable(RETRY_AFTER),
             Error::Database(DatabaseError::Unavailable(source)) => {
-                tracing::error!(error = %chain(&*source), "the database is not available");
+                tracing::error!(error = %error_chain(&*source), "the database is not available");
                 Self::Unavailable(RETRY_AFTER)
             }
             other => {
-                tracing::error!(error = %chain(&other), "unexpected error");
+                tracing::error!(error = %error_chain(&other), "unexpected error");
                 Self::Internal
             }
         }
@@ -223,16 +223,4 @@ fn retry_after(mut response: Response, after: Duration) -> Response {
     let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
     response
-}
-
-/// An error with its sources, for the log.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        source = error.source();
-    }
-    text
 }

@@ -1,6 +1,6 @@
 //! The handle of an application: manager, backends, settings, and the routers over them.
 
-use std::{ops::Deref, sync::Arc, time::Duration};
+use std::{io, ops::Deref, sync::Arc, time::Duration};
 
 use axum_users_core::{
     AnyOAuthClient, Clock, KnownDevices, OAuthClient, OAuthKeys, PasswordPolicy, PasswordPool, Throttle, TokenSettings,
@@ -272,6 +272,15 @@ impl<P: UserProfile> UsersBuilder<P> {
         self
     }
 
+    /// Makes a user, and gives one another address, only when the mailbox is proved: the answers to `POST /auth/register` and
+    /// `PATCH /users/me` are the same whoever has the address. Default: off, as in FastAPI Users.
+    ///
+    /// See [`UserManagerBuilder::prove_mailbox_first`], also for what it needs.
+    pub fn prove_mailbox_first(mut self, prove: bool) -> Self {
+        self.manager = self.manager.prove_mailbox_first(prove);
+        self
+    }
+
     /// A provider that people log in by (`GET /auth/<provider>/authorize` and `/callback`), and link accounts with (the same below
     /// `/auth/associate`). Needs [`oauth_keys`](Self::oauth_keys), a store that keeps such accounts, and where browsers come back
     /// to: [`public_url`](Self::public_url). Default: none.
@@ -345,7 +354,8 @@ impl<P: UserProfile> UsersBuilder<P> {
     /// Checks everything once.
     ///
     /// # Errors
-    /// [`ConfigError`] when there is no backend, when two have the same name, or when a transport's settings do not fit.
+    /// [`ConfigError`] when there is no backend, when two have the same name, when a transport's settings do not fit, or when
+    /// [`prove_mailbox_first`](Self::prove_mailbox_first) lacks what it needs.
     pub fn build(self) -> Result<Users<P>, ConfigError> {
         if self.backends.is_empty() {
             return Err(ConfigError::new("at least one backend is needed: nobody could log in"));
@@ -370,10 +380,10 @@ impl<P: UserProfile> UsersBuilder<P> {
         if !self.oauth.providers.is_empty() && !self.has_oauth_keys {
             return Err(ConfigError::new("logins by providers need keys: `.oauth_keys(OAuthKeys::new(…)?)`"));
         }
-        let manager = self
-            .manager
-            .build()
-            .map_err(|error| ConfigError::new(format!("no threads for hashing passwords: {error}")))?;
+        let manager = self.manager.build().map_err(|error| match error.kind() {
+            io::ErrorKind::InvalidInput => ConfigError::new(error.to_string()),
+            _ => ConfigError::new(format!("no threads for hashing passwords: {error}")),
+        })?;
         if !self.oauth.providers.is_empty() && !manager.keeps_oauth_accounts() {
             return Err(ConfigError::new("this store keeps no accounts with providers"));
         }

@@ -45,6 +45,8 @@ mod openapi;
 mod passwords;
 #[path = "http/people.rs"]
 mod people;
+#[path = "http/proof.rs"]
+mod proof;
 #[path = "http/provider.rs"]
 mod provider;
 #[path = "http/races.rs"]

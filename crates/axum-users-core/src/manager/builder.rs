@@ -2,7 +2,7 @@
 
 use std::{io, sync::Arc};
 
-use super::{Inner, UserManager, messages::Worker, throttle::Throttling};
+use super::{Inner, UserManager, messages::Worker, proof::not_stored_yet, throttle::Throttling};
 use crate::{
     clock::Clock,
     database::UserDatabase,
@@ -29,11 +29,13 @@ pub struct UserManagerBuilder<P: UserProfile> {
     keep_last_superuser: bool,
     keep_sessions_on_password_change: bool,
     strict: bool,
+    prove_mailbox_first: bool,
     breached: Option<BreachedCheck>,
     verification: Option<TokenSettings>,
     reset_password: Option<TokenSettings>,
     mailer: Option<Arc<dyn DynMailer>>,
     notices: bool,
+    works_off_messages: bool,
     oauth: Option<OAuthKeys>,
     keeps_oauth_accounts: bool,
     throttle: Option<Throttle>,
@@ -55,11 +57,13 @@ impl<P: UserProfile> UserManager<P> {
             keep_last_superuser: true,
             keep_sessions_on_password_change: false,
             strict: false,
+            prove_mailbox_first: false,
             breached: None,
             verification: None,
             reset_password: None,
             mailer: None,
             notices: true,
+            works_off_messages: true,
             oauth: None,
             throttle: Some(Throttle::default()),
             devices: None,
@@ -131,6 +135,24 @@ impl<P: UserProfile> UserManagerBuilder<P> {
         self
     }
 
+    /// Makes a user, and gives one another address, only when the mailbox is proved. Default: off; then whoever asks learns whether
+    /// an address has an account.
+    ///
+    /// - [`create`](UserManager::create) with [`Fields::Safe`](crate::Fields::Safe) answers the same for every address, with a user
+    ///   who is not stored yet ([`UserManager::create`] says which id). Whoever has the mailbox gets a mail: that it has an account
+    ///   already, or with a token that makes the user ([`UserManager::verify`]), verified. Of several such tokens the first one
+    ///   counts.
+    /// - [`update`](UserManager::update) with [`Fields::Safe`](crate::Fields::Safe) and another mailbox changes everything else at
+    ///   once; the address follows when the new mailbox is proved. The old one is told at once, and can take the change back for
+    ///   [7 days](crate::outbox::UNDO).
+    ///
+    /// It needs [`verification`](Self::verification), a [`mailer`](Self::mailer), which sends these mails itself, and a store that
+    /// [keeps messages](UserDatabase::keeps_messages).
+    pub fn prove_mailbox_first(mut self, prove: bool) -> Self {
+        self.prove_mailbox_first = prove;
+        self
+    }
+
     /// How tokens that verify an address are signed. Default: there are none.
     pub fn verification(mut self, settings: TokenSettings) -> Self {
         self.verification = Some(settings);
@@ -146,6 +168,13 @@ impl<P: UserProfile> UserManagerBuilder<P> {
     /// What sends mail, unless a hook does. Default: nothing.
     pub fn mailer(mut self, mailer: impl Mailer) -> Self {
         self.mailer = Some(Arc::new(mailer));
+        self
+    }
+
+    /// Whether messages that are asked for are worked off here. Default: true. With false they are stored only, for another process
+    /// over the same store, which has the mailer: for programs that end before a mail has left.
+    pub fn works_off_messages(mut self, works_off: bool) -> Self {
+        self.works_off_messages = works_off;
         self
     }
 
@@ -178,8 +207,21 @@ impl<P: UserProfile> UserManagerBuilder<P> {
     /// The manager.
     ///
     /// # Errors
-    /// The operating system's, when it has no threads for hashing.
+    /// The operating system's, when it has no threads for hashing; [`io::ErrorKind::InvalidInput`] when
+    /// [`prove_mailbox_first`](Self::prove_mailbox_first) lacks what it needs.
     pub fn build(self) -> io::Result<UserManager<P>> {
+        if self.prove_mailbox_first {
+            let lacks = [
+                (self.keeps_messages, "a store that keeps messages"),
+                (self.verification.is_some(), "tokens that verify an address: `verification`"),
+                (self.mailer.is_some(), "a mailer: `mailer`"),
+                (not_stored_yet::<P>().is_some(), "ids that are drawn, or for which `UserId::parse` reads 0"),
+            ];
+            if let Some((_, needed)) = lacks.iter().find(|(has, _)| !has) {
+                let message = format!("`prove_mailbox_first` needs {needed}");
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+            }
+        }
         let passwords = match self.passwords {
             Some(passwords) => passwords,
             None => PasswordPool::builder(DefaultHasher::default()).build()?,
@@ -193,11 +235,13 @@ impl<P: UserProfile> UserManagerBuilder<P> {
             keep_last_superuser: self.keep_last_superuser,
             keep_sessions_on_password_change: self.keep_sessions_on_password_change,
             strict: self.strict,
+            prove_mailbox_first: self.prove_mailbox_first,
             breached: self.breached,
             verification: self.verification,
             reset_password: self.reset_password,
             mailer: self.mailer,
             notices: self.notices,
+            works_off_messages: self.works_off_messages,
             keeps_messages: self.keeps_messages,
             oauth: self.oauth,
             keeps_oauth_accounts: self.keeps_oauth_accounts,

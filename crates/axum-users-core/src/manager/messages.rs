@@ -14,10 +14,10 @@ use tokio::{sync::Notify, task::JoinSet, time::timeout};
 use super::{Inner, UserManager, throttle::Leave};
 use crate::{
     database::Outcome,
-    error::Error,
+    error::{Error, error_chain},
     hooks::{Delivery, RequestInfo},
     mail::{MailKind, Undelivered},
-    outbox::{Claimed, Message, Queue, Settled, Task, address, pause_after},
+    outbox::{Claimed, Message, Queue, Settled, StoredMessage, Task, address, pause_after},
     profile::UserProfile,
     secret::Secret,
     user::User,
@@ -87,6 +87,33 @@ impl<P: UserProfile> UserManager<P> {
         Ok(count)
     }
 
+    /// Messages of the store in the order of their keys, those after `after`, at most `limit`: those that wait, are parked or were
+    /// given up.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn messages(&self, after: Option<&str>, limit: u32) -> Result<Vec<StoredMessage>, Error> {
+        Ok(self.0.database.list_messages(after, limit).await?)
+    }
+
+    /// Tries a message again that was given up; answers whether there was one.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn retry_message(&self, key: &str) -> Result<bool, Error> {
+        let found = self.0.database.retry_message(key, self.0.clock.unix()).await?;
+        self.0.worker.wake.notify_one();
+        Ok(found)
+    }
+
+    /// Removes a message, and with it what it asks for; answers whether there was one.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn delete_message(&self, key: &str) -> Result<bool, Error> {
+        Ok(self.0.database.delete_message(key).await?)
+    }
+
     pub(super) async fn post(&self, message: Message) -> Result<(), Error> {
         let now = self.0.clock.unix();
         if self.0.keeps_messages {
@@ -94,9 +121,16 @@ impl<P: UserProfile> UserManager<P> {
         } else {
             self.0.worker.queue.put(message, now)?;
         }
-        self.start_worker();
-        self.0.worker.wake.notify_one();
+        self.wake_worker();
         Ok(())
+    }
+
+    /// There is something to do.
+    fn wake_worker(&self) {
+        if self.0.works_off_messages {
+            self.start_worker();
+            self.0.worker.wake.notify_one();
+        }
     }
 
     /// What a store keeps in the transaction of a change; another one is helped out afterwards, by
@@ -112,8 +146,7 @@ impl<P: UserProfile> UserManager<P> {
             return;
         }
         if self.0.keeps_messages {
-            self.start_worker();
-            self.0.worker.wake.notify_one();
+            self.wake_worker();
             return;
         }
         for message in messages {
@@ -125,7 +158,8 @@ impl<P: UserProfile> UserManager<P> {
 
     /// A message to tell a user something, unless nothing is told.
     pub(super) fn notice(&self, task: Task, request: Option<&RequestInfo>) -> Option<Message> {
-        (self.0.notices && self.0.mailer.is_some()).then(|| Message::new(task, request))
+        let is_sent = self.0.mailer.is_some() || !self.0.works_off_messages;
+        (self.0.notices && is_sent).then(|| Message::new(task, request))
     }
 
     async fn claim(&self) -> Result<Vec<Claimed>, Error> {
@@ -147,17 +181,17 @@ impl<P: UserProfile> UserManager<P> {
             },
         };
         let settled = match done {
-            Ok(None) => Settled::Done,
-            Ok(Some(wait)) => Settled::Later(self.0.clock.unix().saturating_add(wait)),
+            Ok(settled) => settled,
             Err(error) => match pause_after(claimed.attempt).filter(|_| !error.is_permanent()) {
                 Some(pause) => {
                     let (key, attempt) = (&claimed.key, claimed.attempt);
-                    tracing::warn!(%key, attempt, error = chain(&error), "a message is tried again later");
+                    tracing::warn!(%key, attempt, error = error_chain(&error), "a message is tried again later");
                     Settled::Later(self.0.clock.unix().saturating_add(pause))
                 }
                 None => {
-                    tracing::error!(key = %claimed.key, error = chain(&error), "a message was given up");
-                    Settled::Failed
+                    tracing::error!(key = %claimed.key, error = error_chain(&error), "a message was given up");
+                    let is_request = claimed.message.as_ref().is_some_and(|message| message.task.is_request());
+                    if is_request { Settled::Done } else { Settled::Failed }
                 }
             },
         };
@@ -172,21 +206,27 @@ impl<P: UserProfile> UserManager<P> {
         }
     }
 
-    /// Does what a message asks for, or says for how many seconds it has to wait; the outer error is that of the store.
-    async fn deliver(&self, message: &Message, claimed: &Claimed) -> Result<Result<Option<i64>, Undelivered>, Error> {
-        let delivery = Delivery { key: &message.key, request: &message.request, mailer: self.0.mailer.as_deref() };
+    /// Does what a message asks for, or says how long it has to wait; the outer error is that of the store.
+    async fn deliver(&self, message: &Message, claimed: &Claimed) -> Result<Result<Settled, Undelivered>, Error> {
         let task = &message.task;
+        let key = task.nonce().unwrap_or(&message.key);
+        let delivery = Delivery { key, request: &message.request, mailer: self.0.mailer.as_deref() };
+        if message.parked {
+            return Ok(Ok(Settled::Done));
+        }
         match task {
             Task::RequestVerify { email } => {
                 let user = self.get_by_email(email).await?.filter(|user| user.is_active && !user.is_verified);
-                let Some((user, settings)) = user.zip(self.0.verification.as_ref()) else { return Ok(Ok(None)) };
+                let Some((user, settings)) = user.zip(self.0.verification.as_ref()) else {
+                    return Ok(Ok(Settled::Done));
+                };
                 let token = self.verify_token_at(&user, settings, self.instant(claimed))?;
                 self.leave(task, async { Ok(self.0.hooks.on_after_request_verify(&user, &token, delivery).await) })
                     .await
             }
             Task::ForgotPassword { email } => {
                 let Some(user) = self.get_by_email(email).await?.filter(|user| user.is_active) else {
-                    return Ok(Ok(None));
+                    return Ok(Ok(Settled::Done));
                 };
                 let send = async {
                     // Only now: it ends the token of the mail before.
@@ -209,6 +249,17 @@ impl<P: UserProfile> UserManager<P> {
                 let kind = MailKind::AlreadyRegistered;
                 self.leave(task, async { Ok(delivery.send(kind, &address(to), None).await) }).await
             }
+            Task::EmailChangeRequested { to, new } => {
+                let kind = MailKind::EmailChangeRequested { new: address(new) };
+                self.leave(task, async { Ok(delivery.send(kind, &address(to), None).await) }).await
+            }
+            Task::Register(_) | Task::ChangeEmail(_) | Task::UndoEmailChange(_) => {
+                let Some((mail, settled)) = self.mail_of_proof(message, claimed).await? else {
+                    return Ok(Ok(Settled::Done));
+                };
+                let (kind, to, token) = mail;
+                self.leave_and(task, settled, async { Ok(delivery.send(kind, &to, token.as_ref()).await) }).await
+            }
         }
     }
 
@@ -217,25 +268,38 @@ impl<P: UserProfile> UserManager<P> {
         &self,
         task: &Task,
         send: impl Future<Output = Result<Result<(), Undelivered>, Error>>,
-    ) -> Result<Result<Option<i64>, Undelivered>, Error> {
+    ) -> Result<Result<Settled, Undelivered>, Error> {
+        self.leave_and(task, Settled::Done, send).await
+    }
+
+    /// As [`leave`](Self::leave); and what becomes of the message when the mail has left.
+    async fn leave_and(
+        &self,
+        task: &Task,
+        settled: Settled,
+        send: impl Future<Output = Result<Result<(), Undelivered>, Error>>,
+    ) -> Result<Result<Settled, Undelivered>, Error> {
         let taken = match self.may_leave(task).await? {
             Leave::Now(taken) => taken,
-            Leave::Later(wait) => return Ok(Ok(Some(i64::try_from(wait.as_secs()).unwrap_or(i64::MAX).max(CROWDED)))),
+            Leave::Later(wait) => {
+                let wait = i64::try_from(wait.as_secs()).unwrap_or(i64::MAX).max(CROWDED);
+                return Ok(Ok(Settled::Later(self.0.clock.unix().saturating_add(wait))));
+            }
             Leave::Never => {
                 tracing::warn!("a mail was dropped: its mailbox has got as many as it may");
-                return Ok(Ok(None));
+                return Ok(Ok(Settled::Done));
             }
         };
         let sent = send.await;
         if !matches!(sent, Ok(Ok(()))) {
             self.did_not_leave(taken).await;
         }
-        Ok(sent?.map(|()| None))
+        Ok(sent?.map(|()| settled))
     }
 
     /// When the token of a message is issued: with the first attempt, so that a repeated mail holds the same token; but its
     /// lifetime begins with the sending.
-    fn instant(&self, claimed: &Claimed) -> i64 {
+    pub(super) fn instant(&self, claimed: &Claimed) -> i64 {
         let now = self.0.clock.unix();
         if now.saturating_sub(claimed.first_claimed_at) < SAME_TOKEN { claimed.first_claimed_at } else { now }
     }
@@ -264,20 +328,8 @@ async fn work<P: UserProfile>(manager: Weak<Inner<P>>, wake: Arc<Notify>) {
         match worked {
             Ok(count) if count == AT_ONCE as usize => continue,
             Ok(_) => {}
-            Err(error) => tracing::debug!(error = chain(&error), "messages could not be looked for"),
+            Err(error) => tracing::debug!(error = error_chain(&error), "messages could not be looked for"),
         }
         let _ = timeout(LOOK, wake.notified()).await;
     }
-}
-
-/// An error with its sources, for the log.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        source = error.source();
-    }
-    text
 }

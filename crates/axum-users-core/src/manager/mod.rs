@@ -5,6 +5,7 @@ mod login;
 mod messages;
 mod oauth;
 mod oauth_accounts;
+mod proof;
 mod reset;
 mod sessions;
 mod throttle;
@@ -67,11 +68,13 @@ struct Inner<P: UserProfile> {
     keep_last_superuser: bool,
     keep_sessions_on_password_change: bool,
     strict: bool,
+    prove_mailbox_first: bool,
     breached: Option<BreachedCheck>,
     verification: Option<TokenSettings>,
     reset_password: Option<TokenSettings>,
     mailer: Option<Arc<dyn DynMailer>>,
     notices: bool,
+    works_off_messages: bool,
     oauth: Option<OAuthKeys>,
     keeps_oauth_accounts: bool,
     keeps_messages: bool,
@@ -119,6 +122,9 @@ impl<P: UserProfile> UserManager<P> {
     /// Creates a user. [`Fields::Safe`] is what a registration may do: the user is active, no superuser and not verified,
     /// whatever was asked for.
     ///
+    /// Where [the mailbox is proved first](UserManagerBuilder::prove_mailbox_first), such a registration is kept, and stored when the
+    /// mailbox is proved. The user that is answered has the id that it will have; where the database counts, 0.
+    ///
     /// # Errors
     /// [`Error::InvalidPassword`], [`Error::BreachedPasswordsUnavailable`], then [`Error::Veto`], [`Error::UserAlreadyExists`], [`Error::ValueAlreadyExists`],
     /// [`Error::Throttled`], [`Error::Busy`], [`Error::Database`].
@@ -129,6 +135,9 @@ impl<P: UserProfile> UserManager<P> {
         request: Option<&RequestInfo>,
     ) -> Result<User<P>, Error> {
         let stored = match self.may_register(fields, request).await {
+            Ok(()) if fields == Fields::Safe && self.0.prove_mailbox_first => {
+                return self.ask_to_register(create, request).await;
+            }
             Ok(()) => self.store_new(create, fields, request).await,
             Err(error) => Err(error),
         };
@@ -140,10 +149,25 @@ impl<P: UserProfile> UserManager<P> {
 
     async fn store_new(
         &self,
-        mut create: UserCreate<P>,
+        create: UserCreate<P>,
         fields: Fields,
         request: Option<&RequestInfo>,
     ) -> Result<User<P>, Error> {
+        let new = self.new_user(create, fields, request).await?;
+        let email = new.email.key();
+        match self.0.database.create(new).await {
+            Ok(user) => Ok(user),
+            Err(error) => Err(self.first_conflict(error, Some((&email, None))).await),
+        }
+    }
+
+    /// A user that may be stored: the password was accepted and hashed.
+    async fn new_user(
+        &self,
+        mut create: UserCreate<P>,
+        fields: Fields,
+        request: Option<&RequestInfo>,
+    ) -> Result<NewUser<P>, Error> {
         if fields == Fields::Safe {
             (create.is_active, create.is_superuser, create.is_verified) = (None, None, None);
         }
@@ -151,26 +175,18 @@ impl<P: UserProfile> UserManager<P> {
         self.0.hooks.before_register(&create, request).await.map_err(Error::Veto)?;
         let hashed_password = self.0.passwords.hash(password).await?;
         let id = P::Id::generate();
-        let email = create.email.key();
-        let created = self
-            .0
-            .database
-            .create(NewUser {
-                // A database that counts may give a number out again; it must not inherit a token.
-                tokens_valid_after: id.is_none().then(|| next_valid_after(self.0.clock.unix(), None)),
-                id,
-                email: create.email,
-                hashed_password,
-                is_active: create.is_active.unwrap_or(true),
-                is_superuser: create.is_superuser.unwrap_or(false),
-                is_verified: create.is_verified.unwrap_or(false),
-                profile: create.profile,
-            })
-            .await;
-        match created {
-            Ok(user) => Ok(user),
-            Err(error) => Err(self.first_conflict(error, Some((&email, None))).await),
-        }
+        Ok(NewUser {
+            // A database that counts may give a number out again; it must not inherit a token.
+            tokens_valid_after: id.is_none().then(|| next_valid_after(self.0.clock.unix(), None)),
+            id,
+            email: create.email,
+            hashed_password,
+            is_active: create.is_active.unwrap_or(true),
+            is_superuser: create.is_superuser.unwrap_or(false),
+            is_verified: create.is_verified.unwrap_or(false),
+            profile: create.profile,
+            consumes: None,
+        })
     }
 
     /// Removes a user and everything that is theirs.
@@ -194,7 +210,10 @@ impl<P: UserProfile> UserManager<P> {
         self.0.hooks.on_before_delete(user, request).await.map_err(Error::Veto)?;
         let only_if = if self.0.keep_last_superuser { vec![Condition::AnotherSuperuserRemains] } else { Vec::new() };
         match self.0.database.delete(&user.id, only_if).await? {
-            Outcome::Done(()) => Ok(()),
+            Outcome::Done(()) => {
+                self.drop_messages_about(user).await;
+                Ok(())
+            }
             Outcome::Refused(_) => Err(Error::LastSuperuser),
             Outcome::Missing => Err(Error::UserNotExists),
         }

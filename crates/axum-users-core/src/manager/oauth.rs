@@ -328,6 +328,7 @@ impl<P: UserProfile> UserManager<P> {
             is_superuser: false,
             is_verified,
             profile: create.profile,
+            consumes: None,
         })
     }
 }

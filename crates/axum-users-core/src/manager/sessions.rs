@@ -117,7 +117,8 @@ impl<P: UserProfile> UserManager<P> {
     ) -> Result<(), Error> {
         let keep = keep.filter(|acting| acting.user_id == user.id).map(Acting::kept);
         let end_tokens = Some(EndTokens { now: self.0.clock.unix(), keep });
-        match self.0.database.update(&user.id, UserChange { end_tokens, ..UserChange::default() }).await? {
+        let drops = self.pending_change(user);
+        match self.0.database.update(&user.id, UserChange { end_tokens, drops, ..UserChange::default() }).await? {
             Outcome::Done(_) | Outcome::Refused(_) => {}
             Outcome::Missing => return Err(Error::UserNotExists),
         }

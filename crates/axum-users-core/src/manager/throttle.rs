@@ -151,8 +151,11 @@ impl<P: UserProfile> UserManager<P> {
     pub(super) async fn may_leave(&self, task: &Task) -> Result<Leave, Error> {
         let Some(limits) = &self.0.throttling.limits else { return Ok(Leave::Now(Vec::new())) };
         let mailbox = (BucketKey::mailbox(task.mailbox(), task.is_owed()), limits.mailbox);
-        if self.try_take(&mailbox).await? != Taken::Yes {
-            return Ok(Leave::Never);
+        match (self.try_take(&mailbox).await?, task) {
+            (Taken::Yes, _) => {}
+            // Whoever changed the address could use up what is owed to the owner.
+            (Taken::No(wait), Task::UndoEmailChange(_)) => return Ok(Leave::Later(wait)),
+            (Taken::No(_), _) => return Ok(Leave::Never),
         }
         if task.is_owed() {
             return Ok(Leave::Now(vec![mailbox]));

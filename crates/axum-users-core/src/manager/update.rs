@@ -31,6 +31,14 @@ pub struct Acting<P: UserProfile> {
     pub authenticated_at: Option<i64>,
 }
 
+/// What is asked for.
+struct Asked<'a, P: UserProfile> {
+    update: &'a UserUpdate<P>,
+    /// An address that has to be proved first.
+    to_prove: Option<&'a Email>,
+    current_password: Option<Secret>,
+}
+
 impl<P: UserProfile> Acting<P> {
     /// What must hold for it to ask still.
     pub(crate) fn still_counts(&self) -> Vec<Condition> {
@@ -53,6 +61,9 @@ impl<P: UserProfile> UserManager<P> {
     /// user's tokens in the same transaction; the session that made the change (`acting`) lives on. A session of the user
     /// that was ended while its request was on its way changes nothing.
     ///
+    /// Where [the mailbox is proved first](super::UserManagerBuilder::prove_mailbox_first), another mailbox in [`Fields::Safe`] is
+    /// only asked for: everything else changes, and the user that is answered has the address so far.
+    ///
     /// A current password that comes with a change of oneself is checked before anything else;
     /// [`UserManagerBuilder::strict`](super::UserManagerBuilder::strict) says when it has to come.
     ///
@@ -72,6 +83,7 @@ impl<P: UserProfile> UserManager<P> {
             (update.is_active, update.is_superuser, update.is_verified) = (None, None, None);
         }
         let current_password = update.current_password.take();
+        let to_prove = self.take_email_to_prove(user, &mut update, fields);
         let mut changes = AuditChanges {
             password: update.password.is_some(),
             email: update.email.is_some(),
@@ -80,11 +92,16 @@ impl<P: UserProfile> UserManager<P> {
             is_verified: update.is_verified,
             tokens_ended: false,
         };
-        let updated = self.apply(user, &update, current_password, acting, &mut changes, request).await;
+        let asked = Asked { update: &update, to_prove: to_prove.as_ref(), current_password };
+        let updated = self.apply(user, asked, acting, &mut changes, request).await;
         let audit = Audit::of("update", request).user(&user.id).actor(acting.map(|acting| &acting.user_id));
         match &updated {
             Ok(_) => audit.changes(changes).succeeded(),
             Err(error) => audit.changes(changes).ended_by(error),
+        }
+        if to_prove.is_some() && updated.is_ok() {
+            let audit = Audit::of("email_change_requested", request).user(&user.id);
+            audit.actor(acting.map(|acting| &acting.user_id)).succeeded();
         }
         let updated = updated?;
         self.0.hooks.on_after_update(&updated, &update, request).await;
@@ -95,11 +112,11 @@ impl<P: UserProfile> UserManager<P> {
     async fn check_may_change(
         &self,
         user: &User<P>,
-        update: &UserUpdate<P>,
-        current_password: Option<Secret>,
+        asked: Asked<'_, P>,
         acting: &Acting<P>,
         request: Option<&RequestInfo>,
     ) -> Result<(), Error> {
+        let Asked { update, to_prove, current_password } = asked;
         let strict = self.0.strict;
         if acting.user_id != user.id {
             return if strict && update.password.is_some() {
@@ -111,8 +128,9 @@ impl<P: UserProfile> UserManager<P> {
         if let Some(password) = current_password {
             return self.check_current_password(user, password, request).await;
         }
-        let changes_credential =
-            update.password.is_some() || update.email.as_ref().is_some_and(|email| *email != user.email);
+        let changes_credential = update.password.is_some()
+            || to_prove.is_some()
+            || update.email.as_ref().is_some_and(|email| *email != user.email);
         // ASVS 7.5.1.
         if strict && changes_credential && !self.is_fresh(acting.authenticated_at) {
             Err(Error::CurrentPasswordRequired)
@@ -148,14 +166,17 @@ impl<P: UserProfile> UserManager<P> {
     async fn apply(
         &self,
         user: &User<P>,
-        update: &UserUpdate<P>,
-        current_password: Option<Secret>,
+        asked: Asked<'_, P>,
         acting: Option<&Acting<P>>,
         changes: &mut AuditChanges,
         request: Option<&RequestInfo>,
     ) -> Result<User<P>, Error> {
+        let (update, to_prove) = (asked.update, asked.to_prove);
         if let Some(acting) = acting {
-            self.check_may_change(user, update, current_password, acting, request).await?;
+            self.check_may_change(user, asked, acting, request).await?;
+        }
+        if to_prove.is_some() {
+            self.may_ask_for_mail(request).await?;
         }
         let mut change = self.change(user, update, acting).await?;
         *changes = AuditChanges {
@@ -166,10 +187,13 @@ impl<P: UserProfile> UserManager<P> {
             is_verified: change.is_verified,
             tokens_ended: change.end_tokens.is_some(),
         };
-        if change.is_empty() {
+        if change.is_empty() && to_prove.is_none() {
             return Ok(user.clone());
         }
-        let messages = self.notices_of(user, &change, request);
+        let mut messages = self.notices_of(user, &change, request);
+        if let Some(email) = to_prove {
+            messages.extend(self.ask_for_proof(user, &mut change, email, request));
+        }
         change.messages = self.with_change(&messages);
         let updated = self.write(user, change, acting.filter(|acting| acting.user_id == user.id)).await?;
         self.post_after(messages).await;
@@ -258,6 +282,7 @@ impl<P: UserProfile> UserManager<P> {
         }
         if update.is_active == Some(false) {
             change.end_tokens = Some(EndTokens { now: self.0.clock.unix(), keep: None });
+            change.drops = self.pending_change(user);
         }
         let may_lose_superuser = update.is_active == Some(false) || update.is_superuser == Some(false);
         if self.0.keep_last_superuser && may_lose_superuser {

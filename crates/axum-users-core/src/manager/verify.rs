@@ -1,6 +1,6 @@
 //! The proof of an address.
 
-use super::UserManager;
+use super::{UserManager, proof::Proved};
 use crate::{
     audit::Audit,
     database::{Condition, Outcome, UserChange},
@@ -20,6 +20,13 @@ impl<P: UserProfile> UserManager<P> {
     #[must_use]
     pub fn verifies(&self) -> bool {
         self.0.verification.is_some()
+    }
+
+    /// Whether users and new addresses are [made only when the mailbox is
+    /// proved](super::UserManagerBuilder::prove_mailbox_first).
+    #[must_use]
+    pub fn proves_mailbox_first(&self) -> bool {
+        self.0.prove_mailbox_first
     }
 
     /// A token that verifies the address of this user, for a program that sends it by itself.
@@ -44,26 +51,30 @@ impl<P: UserProfile> UserManager<P> {
     /// Marks the address of the user as proved whose token this is. A token is bound to the address, and ends with a change of
     /// it, of the password, and with a deactivation.
     ///
+    /// Where [the mailbox is proved first](super::UserManagerBuilder::prove_mailbox_first), the token of a registration makes the
+    /// user, that of a change of address changes it, and that of the mail to the old mailbox changes it back and ends all sessions
+    /// of the user.
+    ///
     /// # Errors
-    /// [`Error::InvalidVerifyToken`], [`Error::Throttled`] in its place, [`Error::UserAlreadyVerified`], [`Error::Database`].
+    /// [`Error::InvalidVerifyToken`], [`Error::Throttled`] in its place, [`Error::UserAlreadyVerified`], [`Error::Database`]; for a
+    /// registration [`Error::ValueAlreadyExists`] and [`Error::ValueOutOfRange`], too.
     pub async fn verify(&self, token: &Secret, request: Option<&RequestInfo>) -> Result<User<P>, Error> {
-        let audit = Audit::of("verify", request);
-        let user = match self.try_verify(token).await {
-            Ok(user) => user,
+        match self.try_verify(token, request).await {
+            Ok(proved) => Ok(self.after_proof(proved, request).await),
             Err(error) => {
-                audit.ended_by(&error);
-                return Err(self.failed_token(error, request).await);
+                Audit::of("verify", request).ended_by(&error);
+                Err(self.failed_token(error, request).await)
             }
-        };
-        audit.user(&user.id).succeeded();
-        self.0.hooks.on_after_verify(&user, request).await;
-        Ok(user)
+        }
     }
 
-    async fn try_verify(&self, token: &Secret) -> Result<User<P>, Error> {
+    async fn try_verify(&self, token: &Secret, request: Option<&RequestInfo>) -> Result<Proved<P>, Error> {
         let settings = self.0.verification.as_ref().ok_or(Error::NotConfigured("verification"))?;
         let claims = settings.decode(Purpose::Verify, self.0.strict, token, self.0.clock.unix());
         let claims = claims.ok_or(Error::InvalidVerifyToken)?;
+        if let Some(key) = claims.text("pending").filter(|_| self.0.prove_mailbox_first) {
+            return self.prove_mailbox(key, claims.text("nonce"), request).await;
+        }
         let email = claims.text("email").ok_or(Error::InvalidVerifyToken)?;
         let id = claims.subject().and_then(P::Id::parse).ok_or(Error::InvalidVerifyToken)?;
         let user = self.get_by_email(email).await?.filter(|user| user.id == id).ok_or(Error::InvalidVerifyToken)?;
@@ -82,7 +93,7 @@ impl<P: UserProfile> UserManager<P> {
             ..UserChange::default()
         };
         match self.0.database.update(&user.id, change).await? {
-            Outcome::Done(user) => Ok(user),
+            Outcome::Done(user) => Ok(Proved::Address(user)),
             Outcome::Refused(_) | Outcome::Missing => Err(Error::InvalidVerifyToken),
         }
     }

@@ -72,6 +72,7 @@ async fn one_user() -> (UserManager<Sample>, <Sample as axum_users_core::UserPro
         is_verified: false,
         tokens_valid_after: None,
         profile: Sample::sample(1),
+        consumes: None,
     };
     let id = store.create(new).await.unwrap().id;
     (users, id)

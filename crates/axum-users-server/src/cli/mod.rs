@@ -3,6 +3,7 @@
 mod config;
 mod migrate;
 mod openapi;
+mod outbox;
 mod serve;
 mod user;
 
@@ -53,6 +54,9 @@ enum Command {
     /// Manage users
     #[command(subcommand)]
     User(user::User),
+    /// Look after messages: mails that wait, registrations and changes that wait for an answer, what was given up
+    #[command(subcommand)]
+    Outbox(outbox::Outbox),
     /// Print the OpenAPI document of this configuration
     Openapi,
     /// Print the configuration in force, without secrets, and where each value comes from
@@ -68,6 +72,7 @@ pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<(), F
         Command::Serve => serve::run(&config),
         Command::Migrate(migrate) => migrate.run(&config),
         Command::User(user) => user.run(&config),
+        Command::Outbox(outbox) => outbox.run(&config),
         Command::Openapi => openapi::run(&config),
         Command::Config => config::run(&config),
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum_users::{
-    DevelopmentMailer, MailTemplates, SmtpConfigError, SmtpMailer,
+    DevelopmentMailer, MailTemplates, SmtpConfigError, SmtpMailer, error_chain,
     mail::{Mail, Mailer, Undelivered},
 };
 
@@ -12,7 +12,6 @@ use super::{
     keys::{Keys, words},
     server::PublicUrl,
 };
-use crate::chain;
 
 /// `[mail]`.
 #[derive(Debug)]
@@ -112,7 +111,7 @@ impl MailSettings {
                             SmtpConfigError::CaFile { .. } | SmtpConfigError::CaWithoutTls => "mail.ca_file",
                             _ => "mail.smtp_url",
                         };
-                        keys.wrong(key, chain(&error));
+                        keys.wrong(key, error_chain(&error));
                         return None;
                     }
                 }
@@ -142,7 +141,7 @@ fn templates(
     match builder.build() {
         Ok(templates) => Some(templates),
         Err(error) => {
-            keys.problem(format!("mail: {}", chain(&error)));
+            keys.problem(format!("mail: {}", error_chain(&error)));
             None
         }
     }

@@ -141,8 +141,8 @@ impl Config {
             ),
         };
         keys.later(LATER);
-        if profile == Profile::Strict {
-            warnings.push(STRICT_LACKS.into());
+        if profile == Profile::Strict && mail.is_none() {
+            warnings.push(STRICT_WITHOUT_MAIL.into());
         }
         let keys = std::mem::replace(keys, Keys::new(layers::Layers::default()));
         let entries = keys.finish()?;
@@ -209,9 +209,9 @@ impl std::error::Error for ConfigError {}
 /// Settings whose features come later: they would have no effect, and nobody should believe that they have.
 const LATER: &[&str] = &["metrics."];
 
-/// What `profile = "strict"` will mean and does not mean yet.
-const STRICT_LACKS: &str = "profile = \"strict\" is not complete in this release: registration and a change of address still \
-    tell whether a mailbox has an account, and an address changes at once";
+/// What `profile = "strict"` cannot do without mail.
+const STRICT_WITHOUT_MAIL: &str = "profile = \"strict\" without mail: no mailbox can be proved, so registration and a change of \
+    address tell whether an address has an account, and an address changes at once";
 
 /// Keys that also come from `…_FILE` and are never shown.
 fn is_secret(key: &str) -> bool {

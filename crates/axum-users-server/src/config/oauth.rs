@@ -12,7 +12,6 @@ use super::{
     auth::BackendSettings,
     keys::{Keys, words},
 };
-use crate::chain;
 
 /// `[oauth]`.
 #[derive(Debug)]
@@ -233,7 +232,7 @@ impl Reader<'_> {
         display_name: Option<String>,
     ) -> Option<AnyOAuthClient> {
         use axum_users::OAuthClient as _;
-        let client = client.map_err(|error| self.wrong(at, chain(&error))).ok()?;
+        let client = client.map_err(|error| self.wrong(at, axum_users::error_chain(&error))).ok()?;
         let display_name = display_name.unwrap_or_else(|| client.display_name().to_owned());
         Some(AnyOAuthClient::new(client.named(&self.name, display_name)))
     }
@@ -244,7 +243,7 @@ impl Reader<'_> {
         client: Result<OpenId, OAuthConfigError>,
         display_name: Option<String>,
     ) -> Option<AnyOAuthClient> {
-        let client = client.map_err(|error| self.wrong(at, chain(&error))).ok()?;
+        let client = client.map_err(|error| self.wrong(at, axum_users::error_chain(&error))).ok()?;
         let display_name = display_name.unwrap_or_else(|| self.name.clone());
         Some(AnyOAuthClient::new(client.named(&self.name, display_name)))
     }

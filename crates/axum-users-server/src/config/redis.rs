@@ -1,12 +1,11 @@
 //! `[redis]`.
 
-use axum_users::{RedisClient, RedisConfigError};
+use axum_users::{RedisClient, RedisConfigError, error_chain};
 
 use super::{
     keys::Keys,
     server::{is_local_name, is_loopback_address},
 };
-use crate::chain;
 
 /// `[redis]`.
 #[derive(Debug)]
@@ -46,7 +45,7 @@ impl RedisSettings {
                     RedisConfigError::LoginWithoutSentinels => "redis.sentinel_password",
                     _ => URL,
                 };
-                keys.wrong(key, chain(&error));
+                keys.wrong(key, error_chain(&error));
                 return None;
             }
         };

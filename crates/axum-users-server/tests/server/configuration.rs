@@ -197,9 +197,12 @@ fn se_08_tokens_without_an_end_are_warned_of_or_refused() {
 
 #[test]
 fn strict_is_stricter_and_says_what_it_lacks() {
+    let without_mail = "# warning: profile = \"strict\" without mail";
+    let ran = config_with("profile = \"strict\"\n[mail]\ntransport = \"none\"", &[], &[]).succeeded();
+    assert!(ran.stdout.contains(without_mail), "{}", ran.stdout);
     let ran = config_with("profile = \"strict\"", &[], &[]).succeeded();
+    assert!(!ran.stdout.contains(without_mail), "{}", ran.stdout);
     for said in [
-        "# warning: profile = \"strict\" is not complete",
         "password.min_length = 15",
         "auth.backend.jwt.lifetime_seconds = 900",
         "auth.backend.cookie.cookie_name = \"__Host-fastapiusersauth\"",

@@ -75,6 +75,37 @@ fn av_07_each_mail_of_a_user_leaves_once() {
 }
 
 #[test]
+fn en_05_rc_07_the_strict_server_makes_users_and_moves_them_by_mail() {
+    let folder = Folder::new();
+    folder.write("axum-users.toml", "profile = \"strict\"");
+    let server = serve(&folder, &variable("AXUM_USERS_TEST_SMTP_URL"));
+    let (user, other) = (address("bedivere"), address("bors"));
+    assert_eq!(server.register(&user).status, 201);
+    assert_eq!(server.log_in("jwt", &user, PASSWORD).status, 400, "not before the proof");
+    let verify = wait_for(&server, &user, 1).remove(0).token("/verify");
+    let made = post(&server, "verify", &json!({ "token": verify }));
+    assert_eq!((made.status, &made.value()["is_verified"]), (200, &json!(true)), "{}", made.body);
+    let token = server.token(&user, PASSWORD);
+    assert_eq!(server.register(&user).status, 201, "as for anybody");
+    assert!(wait_for(&server, &user, 2)[1].subject_is("You have an account"));
+    let asked = server.json("PATCH", "/users/me", Some(&token), &json!({ "email": other }));
+    assert_eq!((asked.status, &asked.value()["email"]), (200, &json!(user)));
+    let confirm = wait_for(&server, &other, 1).remove(0).token("/verify");
+    let moved = post(&server, "verify", &json!({ "token": confirm }));
+    assert_eq!((moved.status, &moved.value()["email"]), (200, &json!(other)));
+    let undo = wait_for(&server, &user, 4).into_iter().find(|mail| mail.text().contains("take the change back"));
+    let undo = undo.unwrap().token("/verify");
+    let back = post(&server, "verify", &json!({ "token": undo }));
+    assert_eq!((back.status, &back.value()["email"]), (200, &json!(user)));
+    assert_eq!(server.as_bearer("GET", "/users/me", &token).status, 401, "it ends all sessions");
+    let log = server.stop();
+    for secret in [&verify, &confirm, &undo, &user, &other] {
+        assert!(!log.contains(secret.as_str()), "{secret} is in the log");
+    }
+    assert!(!log.contains("$argon2"));
+}
+
+#[test]
 fn rc_09_a_forged_host_changes_no_link() {
     let folder = Folder::new();
     let server = serve(&folder, &variable("AXUM_USERS_TEST_SMTP_URL"));

@@ -102,6 +102,7 @@ async fn a_foreign_database_is_served<P: UserProfile>(engine: Engine, counted: b
         is_verified: false,
         tokens_valid_after: None,
         profile,
+        consumes: None,
     };
     let mut twin = new.clone();
     twin.id = axum_users_core::UserId::generate();
@@ -198,6 +199,7 @@ async fn tables_and_columns_may_have_other_names() {
             is_verified: false,
             tokens_valid_after: None,
             profile: (),
+            consumes: None,
         };
         let user = store.create(new.clone()).await.unwrap();
         assert!(matches!(store.create(new).await, Err(DatabaseError::Conflict(_) | DatabaseError::Driver(_))));

@@ -72,5 +72,6 @@ fn king() -> NewUser<()> {
         is_verified: false,
         tokens_valid_after: None,
         profile: (),
+        consumes: None,
     }
 }

@@ -225,6 +225,7 @@ fn new_user<P: UserProfile + Default>(tokens_valid_after: Option<i64>) -> NewUse
         is_verified: false,
         tokens_valid_after,
         profile: P::default(),
+        consumes: None,
     }
 }
 

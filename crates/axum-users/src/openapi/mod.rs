@@ -172,7 +172,8 @@ impl<P: UserProfile> OpenApiBuilder<'_, P> {
     pub fn register_router(mut self, prefix: &str) -> Self {
         self.schemas.insert("UserCreate".into(), schemas::user_create::<P>());
         self.user_read();
-        self.paths.extend(routes::register(prefix, has_unique_columns::<P>()));
+        let proves = self.users.proves_mailbox_first();
+        self.paths.extend(routes::register(prefix, has_unique_columns::<P>(), proves));
         self
     }
 
@@ -181,7 +182,8 @@ impl<P: UserProfile> OpenApiBuilder<'_, P> {
         self.user_read();
         self.embedded(prefix, "verify:request-token", "request-verify-token", &["email"]);
         self.embedded(prefix, "verify:verify", "verify", &["token"]);
-        self.paths.extend(routes::verify(prefix));
+        let makes_users = self.users.proves_mailbox_first();
+        self.paths.extend(routes::verify(prefix, makes_users.then(has_unique_columns::<P>)));
         self
     }
 
@@ -202,7 +204,12 @@ impl<P: UserProfile> OpenApiBuilder<'_, P> {
     pub fn users_router(mut self, prefix: &str) -> Self {
         self.user_read();
         self.schemas.insert("UserUpdate".into(), schemas::user_update::<P>(self.users.strict()));
-        let paths = routes::users(prefix, &self.security(), has_unique_columns::<P>(), self.users.strict());
+        let users = routes::UsersRoutes {
+            has_unique_columns: has_unique_columns::<P>(),
+            with_current_password: self.users.strict(),
+            proves_mailbox_first: self.users.proves_mailbox_first(),
+        };
+        let paths = routes::users(prefix, &self.security(), &users);
         self.paths.extend(paths);
         self
     }

@@ -117,20 +117,26 @@ pub(super) fn form_name(prefix: &str, backend: &str) -> String {
 }
 
 /// `register:register`.
-pub(super) fn register(prefix: &str, has_unique_columns: bool) -> Map<String, Value> {
+pub(super) fn register(prefix: &str, has_unique_columns: bool, proves_mailbox_first: bool) -> Map<String, Value> {
     let path = format!("{prefix}/register");
     let mut post = operation("register:register", &path, "post", "auth");
     set(&mut post, "requestBody", body("application/json", "UserCreate"));
-    let mut bad = vec![exists(ErrorCode::RegisterUserAlreadyExists), refused(ErrorCode::RegisterInvalidPassword)];
-    bad.extend(has_unique_columns.then(|| taken(ErrorCode::RegisterValueAlreadyExists)));
+    let mut bad = vec![refused(ErrorCode::RegisterInvalidPassword)];
+    if proves_mailbox_first {
+        let text = "The answer is the same whoever has the address. The user is made when the mailbox is proved: a mail leads there.";
+        set(&mut post, "description", json!(text));
+    } else {
+        bad.insert(0, exists(ErrorCode::RegisterUserAlreadyExists));
+        bad.extend(has_unique_columns.then(|| taken(ErrorCode::RegisterValueAlreadyExists)));
+    }
     let responses = json!({ "201": successful(schema("UserRead")), "400": bad_request(&bad), "422": unprocessable() });
     set(&mut post, "responses", responses);
     paths([(path, json!({ "post": post }))])
 }
 
-/// `verify:request-token` and `verify:verify`.
-pub(super) fn verify(prefix: &str) -> Map<String, Value> {
-    let bad = [
+/// `verify:request-token` and `verify:verify`; the latter may make users, with unique columns or without.
+pub(super) fn verify(prefix: &str, makes_users: Option<bool>) -> Map<String, Value> {
+    let mut bad = vec![
         (
             ErrorCode::VerifyUserBadToken,
             "Bad token, not existing user or not the e-mail currently set for the user.",
@@ -143,7 +149,12 @@ pub(super) fn verify(prefix: &str) -> Map<String, Value> {
         ),
     ];
     let request = embedded(prefix, "request-verify-token", "verify:request-token");
-    let verify = embedded(prefix, "verify", "verify:verify");
+    let mut verify = embedded(prefix, "verify", "verify:verify");
+    if let Some(has_unique_columns) = makes_users {
+        let text = "Makes the user who registered, confirms a new address, or takes a change of address back: whatever the token is for.";
+        set(&mut verify.operation, "description", json!(text));
+        bad.extend(has_unique_columns.then(|| taken(ErrorCode::RegisterValueAlreadyExists)));
+    }
     let accepted = json!({ "202": successful(json!({})), "422": unprocessable() });
     let verified = json!({ "200": successful(schema("UserRead")), "400": bad_request(&bad), "422": unprocessable() });
     paths([request.answering(accepted), verify.answering(verified)])
@@ -192,17 +203,19 @@ impl Embedded {
     }
 }
 
+/// What decides how the routes of users answer.
+pub(super) struct UsersRoutes {
+    pub(super) has_unique_columns: bool,
+    pub(super) with_current_password: bool,
+    pub(super) proves_mailbox_first: bool,
+}
+
 /// `users:current_user`, `users:patch_current_user`, `users:user`, `users:patch_user`, `users:delete_user`.
-pub(super) fn users(
-    prefix: &str,
-    security: &Value,
-    has_unique_columns: bool,
-    with_current_password: bool,
-) -> Map<String, Value> {
+pub(super) fn users(prefix: &str, security: &Value, routes: &UsersRoutes) -> Map<String, Value> {
     let (me, id) = (format!("{prefix}/me"), format!("{prefix}/{{id}}"));
     let mut bad = vec![exists(ErrorCode::UpdateUserEmailAlreadyExists), refused(ErrorCode::UpdateUserInvalidPassword)];
-    bad.extend(has_unique_columns.then(|| taken(ErrorCode::UpdateUserValueAlreadyExists)));
-    if with_current_password {
+    bad.extend(routes.has_unique_columns.then(|| taken(ErrorCode::UpdateUserValueAlreadyExists)));
+    if routes.with_current_password {
         bad.extend(current_password());
     }
     let read = || successful(schema("UserRead"));
@@ -237,12 +250,17 @@ pub(super) fn users(
         "200": read(), "401": unauthorized(), "403": forbidden, "404": missing, "422": unprocessable(),
     });
     let known = json!({ "200": read(), "401": unauthorized() });
+    let mut patch_me = build("users:patch_current_user", &me, "patch", patched, true);
+    if routes.proves_mailbox_first {
+        let text = "Another address is only asked for: it becomes the user's when its mailbox is proved, and a mail leads there.";
+        set(&mut patch_me, "description", json!(text));
+    }
     paths([
         (
             me.clone(),
             json!({
                 "get": build("users:current_user", &me, "get", known, false),
-                "patch": build("users:patch_current_user", &me, "patch", patched, true),
+                "patch": patch_me,
             }),
         ),
         (

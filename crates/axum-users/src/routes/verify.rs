@@ -7,11 +7,12 @@ use axum::{
     routing::post,
 };
 use http::StatusCode;
+use serde_json::Value;
 
 use super::{Paths, finish, uninterrupted, users::shown};
 use crate::{
-    UserProfile, Users,
-    error::ApiError,
+    Error, UserProfile, Users,
+    error::{ApiError, ErrorCode},
     input::{self, JsonBody},
     respond,
     schemas::{email_of, token_of},
@@ -38,7 +39,14 @@ async fn verify<P: UserProfile>(State(users): State<Users<P>>, request: Request)
     let (parts, bytes) = input::read(request, users.body_limit()).await?;
     let token = token_of(JsonBody::parse(&parts.headers, &bytes, users.strict())?)?;
     uninterrupted(async move {
-        let user = users.manager().verify(&token, Some(&users.request_info(&parts))).await?;
+        let user =
+            users.manager().verify(&token, Some(&users.request_info(&parts))).await.map_err(|error| match error {
+                // A registration that waited; somebody else was quicker.
+                Error::ValueAlreadyExists(field) => {
+                    ApiError::Explained(ErrorCode::RegisterValueAlreadyExists, "field", Value::from(field))
+                }
+                other => other.into(),
+            })?;
         Ok(respond::json(StatusCode::OK, &shown(&users, user).await?))
     })
     .await

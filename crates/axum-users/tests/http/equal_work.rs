@@ -6,9 +6,9 @@ use std::sync::{
 };
 
 use axum_users::{
-    AccessTokenDatabase, BucketKey, Condition, DatabaseError, EmailKey, Fields, Limit, NewSession, NewToken, NewUser,
-    Outcome, PasswordHash, SessionId, StoredSession, StoredToken, Taken, Throttle, User, UserChange, UserDatabase,
-    UserUpdate, WithSession,
+    AccessTokenDatabase, BucketKey, Condition, DatabaseError, Email, EmailKey, Fields, Limit, NewSession, NewToken,
+    NewUser, Outcome, PasswordHash, SessionId, StoredSession, StoredToken, Taken, Throttle, User, UserChange,
+    UserCreate, UserDatabase, UserUpdate, WithSession,
     memory::MemoryStore,
     outbox::{Claimed, Message, Settled},
     password::{Argon2Params, DefaultHasher, PasswordPool},
@@ -176,6 +176,50 @@ async fn en_03_en_04_en_08_a_public_route_does_the_same_whoever_is_named() {
         }
         assert!(seen.iter().all(|it| *it == seen[0]), "{path}: {seen:?}");
         assert_eq!(seen[0].1.1, usize::from(path.ends_with("login")), "{path}: hash runs");
+    }
+}
+
+/// What asks for the proof of a mailbox looks nobody up.
+#[tokio::test]
+async fn en_05_en_06_en_08_what_asks_for_a_proof_does_the_same_whoever_has_the_mailbox() {
+    let runs = Arc::new(AtomicUsize::new(0));
+    let hasher = DefaultHasher::new(Argon2Params::danger_below_floor(8, 1, 1).unwrap());
+    let passwords = PasswordPool::builder(Counting(hasher, Arc::clone(&runs))).build().unwrap();
+    let store = Noting { inner: MemoryStore::new(), calls: Arc::default(), keeps_buckets: true };
+    let application = application(store.clone()).passwords(passwords).throttle(Throttle::default());
+    let users = mailed(application, &Mailbox::default(), &store).prove_mailbox_first(true).build().unwrap();
+    for class in CLASSES.into_iter().skip(1) {
+        let email = Email::parse(&email(class)).unwrap();
+        let create = UserCreate {
+            is_verified: Some(class != "active00"),
+            is_superuser: Some(class == "superusr"),
+            is_active: Some(class != "inactive"),
+            ..UserCreate::new(email, "plum tomato engine".into(), ())
+        };
+        users.create(create, Fields::All, None).await.unwrap();
+    }
+    let nobody = visitor(&users);
+    let person = nobody.logged_in(&email("verified"), "plum tomato engine", "/auth/jwt").await;
+    let register = json!({ "email": "…", "password": "green river stone" });
+    type Case<'a> = (&'a Person, &'a str, &'a str, Value, u16, &'a [&'a str], usize);
+    let cases: [Case<'_>; 2] = [
+        (&nobody, "POST", "/auth/register", register, 201, &["take", "take", "enqueue"], 1),
+        (&person, "PATCH", "/users/me", json!({ "email": "…" }), 200, &["get_for_token", "take", "update"], 0),
+    ];
+    for (person, method, path, body, status, calls, hashes) in cases {
+        let mut seen = Vec::new();
+        for class in CLASSES.into_iter().filter(|class| method == "POST" || *class != "verified") {
+            store.calls.lock().unwrap().clear();
+            let before = runs.load(Ordering::SeqCst);
+            let body = body.to_string().replace('…', &email(class));
+            let response = person.raw(method, path, &[("content-type", "application/json")], body).await;
+            let (code, headers) = (response.status().as_u16(), format!("{:?}", response.headers()));
+            let length = bytes(response).await.len();
+            let work = (store.calls.lock().unwrap().clone(), runs.load(Ordering::SeqCst) - before);
+            assert_eq!((code, work.0.as_slice(), work.1), (status, calls, hashes), "{path} {class}");
+            seen.push((headers, length));
+        }
+        assert!(seen.iter().all(|it| *it == seen[0]), "{path}: {seen:?}");
     }
 }
 

@@ -18,7 +18,7 @@ use crate::people::{COOKIE, DB, JWT, OTHER, OnDisk, PASSWORD, Person, applicatio
 
 const VERIFY_SECRET: &[u8] = b"tQ3vY8mN5xR2kL7wZ9cB4hJ6dF1gS0pA";
 const RESET_SECRET: &[u8] = b"uE6bH2nV9yC4mK8qT1xW5zG3jD7fR0sL";
-const THIRD: &str = "blue lantern harbour";
+pub(crate) const THIRD: &str = "blue lantern harbour";
 
 /// Keeps what it is given, or says that it cannot.
 #[derive(Clone, Default)]
@@ -54,16 +54,16 @@ impl Mailbox {
         self.mails.lock().unwrap().last().unwrap().token.as_ref().unwrap().expose().to_owned()
     }
 
-    fn take(&self) -> Vec<Mail> {
+    pub(crate) fn take(&self) -> Vec<Mail> {
         std::mem::take(&mut *self.mails.lock().unwrap())
     }
 
-    fn fail(&self, permanently: Option<bool>) {
+    pub(crate) fn fail(&self, permanently: Option<bool>) {
         *self.fails.lock().unwrap() = permanently;
     }
 
     /// The one mail of this kind since the last look.
-    fn token(&self, kind: &MailKind) -> String {
+    pub(crate) fn token(&self, kind: &MailKind) -> String {
         let mails = self.take();
         assert_eq!(mails.len(), 1, "{mails:?}");
         assert_eq!(&mails[0].kind, kind);
@@ -79,19 +79,19 @@ pub(crate) fn mailed<D>(builder: UsersBuilder<()>, mailbox: &Mailbox, _store: &D
 }
 
 /// An application with mail.
-struct Post {
-    users: Users<()>,
-    store: MemoryStore<()>,
-    mailbox: Mailbox,
-    clock: Clock,
+pub(crate) struct Post {
+    pub(crate) users: Users<()>,
+    pub(crate) store: MemoryStore<()>,
+    pub(crate) mailbox: Mailbox,
+    pub(crate) clock: Clock,
 }
 
 impl Post {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with(|builder| builder)
     }
 
-    fn with(settings: impl FnOnce(UsersBuilder<()>) -> UsersBuilder<()>) -> Self {
+    pub(crate) fn with(settings: impl FnOnce(UsersBuilder<()>) -> UsersBuilder<()>) -> Self {
         let store = MemoryStore::new();
         let mailbox = Mailbox::default();
         let clock = Clock::mock(time::OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap());
@@ -99,48 +99,48 @@ impl Post {
         Self { users: settings(builder).build().unwrap(), store, mailbox, clock }
     }
 
-    fn nobody(&self) -> Person {
+    pub(crate) fn nobody(&self) -> Person {
         visitor(&self.users)
     }
 
-    async fn post(&self, route: &str, body: &Value) -> (u16, Value) {
+    pub(crate) async fn post(&self, route: &str, body: &Value) -> (u16, Value) {
         let answer = self.nobody().json("POST", &format!("/auth/{route}"), body).await;
         while self.users.work_off().await.unwrap() > 0 {}
         answer
     }
 
-    async fn ask(&self, route: &str, email: &str) {
+    pub(crate) async fn ask(&self, route: &str, email: &str) {
         assert_eq!(self.post(route, &json!({ "email": email })).await, (202, json!(null)));
     }
 
-    async fn reset_token(&self, email: &str) -> String {
+    pub(crate) async fn reset_token(&self, email: &str) -> String {
         self.ask("forgot-password", email).await;
         self.mailbox.token(&MailKind::ResetPassword)
     }
 
-    async fn verify_token(&self, email: &str) -> String {
+    pub(crate) async fn verify_token(&self, email: &str) -> String {
         self.ask("request-verify-token", email).await;
         self.mailbox.token(&MailKind::VerifyAddress)
     }
 
-    async fn reset(&self, token: &str, password: &str) -> (u16, Value) {
+    pub(crate) async fn reset(&self, token: &str, password: &str) -> (u16, Value) {
         self.post("reset-password", &json!({ "token": token, "password": password })).await
     }
 
-    async fn verify(&self, token: &str) -> (u16, Value) {
+    pub(crate) async fn verify(&self, token: &str) -> (u16, Value) {
         self.post("verify", &json!({ "token": token })).await
     }
 
-    async fn logs_in(&self, password: &str) -> bool {
+    pub(crate) async fn logs_in(&self, password: &str) -> bool {
         self.nobody().login(JWT, "a@camelot.bt", password).await.status() == 200
     }
 }
 
-fn bad_reset() -> (u16, Value) {
+pub(crate) fn bad_reset() -> (u16, Value) {
     (400, json!({ "detail": "RESET_PASSWORD_BAD_TOKEN" }))
 }
 
-fn bad_verify() -> (u16, Value) {
+pub(crate) fn bad_verify() -> (u16, Value) {
     (400, json!({ "detail": "VERIFY_USER_BAD_TOKEN" }))
 }
 
