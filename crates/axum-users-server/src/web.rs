@@ -23,8 +23,8 @@ use crate::{
 const PING: Duration = Duration::from_secs(2);
 
 /// All routes, and the layers around them.
-pub(crate) fn router<P: UserProfile>(config: &Config, users: &Users<P>) -> Router {
-    let mut routes = user_routes(config, users);
+pub(crate) fn router<P: UserProfile>(config: &Config, users: &Users<P>, pages: Router) -> Router {
+    let mut routes = user_routes(config, users).merge(pages);
     if config.server.docs {
         routes = routes.merge(openapi_router(&openapi(config, users)));
     }

@@ -34,6 +34,8 @@ mod limits;
 mod logs;
 #[path = "server/mail.rs"]
 mod mail;
+#[path = "server/pages.rs"]
+mod pages;
 #[path = "server/secrets.rs"]
 mod secrets;
 #[path = "server/sessions.rs"]
@@ -46,3 +48,5 @@ mod storm;
 mod throttle;
 #[path = "server/users.rs"]
 mod users;
+#[path = "server/visitor.rs"]
+mod visitor;

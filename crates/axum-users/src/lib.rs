@@ -115,6 +115,7 @@ pub use breached::BreachedPasswordsRange;
 pub use error::{ErrorCode, FRESH_LOGIN_REQUIRED};
 pub use extract::{CurrentUser, PresentedToken};
 pub use guard::{Active, Anyone, Denied, Guard, Superuser, Verified};
+pub use origin::RequestOrigin;
 pub use routes::client_address;
 pub use schemas::{SessionRead, UserRead};
 pub use transport::{BearerTransport, CookieTransport, LoginTokens, SameSite, Transport};

@@ -9,7 +9,7 @@ use axum_users_core::{
     password::{BreachedPasswords, OnFailure},
 };
 
-use crate::{AuthBackend, UserManager, UserProfile, input::BODY_LIMIT};
+use crate::{AuthBackend, RequestOrigin, UserManager, UserProfile, input::BODY_LIMIT};
 
 /// User management of one kind of user: manager, backends, routers. A cheap handle, part of the application's state.
 ///
@@ -91,6 +91,12 @@ impl<P: UserProfile> Users<P> {
     #[must_use]
     pub fn backend(&self, name: &str) -> Option<&AuthBackend<P>> {
         self.backends().iter().find(|backend| backend.name() == name)
+    }
+
+    /// Where a request comes from: for forms of your own that a cookie is sent along with, which should take
+    /// [`RequestOrigin::Own`] only.
+    pub fn request_origin(&self, headers: &http::HeaderMap) -> RequestOrigin {
+        RequestOrigin::of(headers, self.allowed_origins())
     }
 
     pub(crate) fn requires_verification(&self) -> bool {

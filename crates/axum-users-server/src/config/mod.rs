@@ -10,6 +10,7 @@ mod database;
 pub(crate) mod keys;
 mod layers;
 mod mail;
+mod pages;
 mod redis;
 mod server;
 mod throttle;
@@ -27,9 +28,10 @@ pub(crate) use database::{DatabaseSettings, IdKind};
 use keys::{Entry, Keys, words};
 pub(crate) use layers::Origin;
 pub use layers::Sources;
-pub(crate) use mail::{MailSettings, TokenLifetime};
+pub(crate) use mail::{MailSettings, ServerMailer, TokenLifetime};
+pub(crate) use pages::PagesSettings;
 pub(crate) use redis::RedisSettings;
-pub(crate) use server::{LogFormat, ServerSettings};
+pub(crate) use server::{LogFormat, ServerSettings, is_loopback};
 
 use crate::secrets::{self, SecretSettings};
 
@@ -47,6 +49,8 @@ pub struct Config {
     pub(crate) mail: Option<MailSettings>,
     pub(crate) verification: TokenLifetime,
     pub(crate) reset_password: TokenLifetime,
+    /// `None`: there are no pages for people.
+    pub(crate) pages: Option<PagesSettings>,
     /// Where a backend keeps its tokens there.
     pub(crate) redis: Option<RedisSettings>,
     pub(crate) password: PasswordPolicy,
@@ -120,6 +124,7 @@ impl Config {
                 "auth.requires_verification: without mail only superusers and `user create --verified` verify".into(),
             );
         }
+        let pages = PagesSettings::read(keys, &server, &auth.backends, mail.as_ref(), &mut warnings);
         secrets.check_shared(mail.is_some(), &mut warnings);
         let (password, argon2) = read_password(keys, profile);
         let breached = BreachedSettings::read(keys);
@@ -152,6 +157,7 @@ impl Config {
             mail,
             verification,
             reset_password,
+            pages,
             redis,
             password,
             breached,
