@@ -10,6 +10,8 @@
 
 #[path = "server/breached.rs"]
 mod breached;
+#[path = "server/browser.rs"]
+mod browser;
 #[path = "server/columns.rs"]
 mod columns;
 #[path = "server/configuration.rs"]
@@ -50,3 +52,5 @@ mod throttle;
 mod users;
 #[path = "server/visitor.rs"]
 mod visitor;
+#[path = "server/webdriver.rs"]
+mod webdriver;

@@ -325,7 +325,7 @@ const HEADERS: [(HeaderName, &str); 7] = [
         HeaderName::from_static("permissions-policy"),
         "accelerometer=(), autoplay=(), camera=(), display-capture=(), encrypted-media=(), fullscreen=(), geolocation=(), \
          gyroscope=(), magnetometer=(), microphone=(), midi=(), payment=(), picture-in-picture=(), \
-         publickey-credentials-create=(), publickey-credentials-get=(), screen-wake-lock=(), usb=(), web-share=(), \
+         publickey-credentials-create=(), publickey-credentials-get=(), screen-wake-lock=(), usb=(), \
          xr-spatial-tracking=()",
     ),
 ];
