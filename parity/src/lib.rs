@@ -148,6 +148,19 @@ impl Replay {
             (value != "\"\"").then_some(value)
         };
         pairs.extend(cookie(recorded).zip(cookie(ours)));
+        let state = |answer: &Value| {
+            let (_, rest) = answer.get("authorization_url")?.as_str()?.split_once("&state=")?;
+            rest.split('&').next().map(str::to_owned)
+        };
+        pairs.extend(state(&theirs).zip(state(&mine)));
+        let accounts =
+            |answer: &Value| answer.get("oauth_accounts").and_then(Value::as_array).cloned().unwrap_or_default();
+        for theirs in accounts(&theirs) {
+            let same = |it: &&Value| it.get("account_id") == theirs.get("account_id");
+            if let Some(mine) = accounts(&mine).iter().find(same) {
+                pairs.push((text(&theirs, "id"), text(mine, "id")));
+            }
+        }
         self.learnt.extend(pairs);
     }
 }

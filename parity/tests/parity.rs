@@ -7,6 +7,8 @@ mod application;
 mod compare;
 #[path = "parity/database.rs"]
 mod database;
+#[path = "parity/google.rs"]
+mod google;
 #[path = "parity/moving.rs"]
 mod moving;
 #[path = "parity/replay.rs"]

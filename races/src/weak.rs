@@ -246,7 +246,7 @@ impl RefreshTokenDatabase<()> for Weak {
         let Some(user) = UserDatabase::get(&self.0.store, &row.user_id).await? else { return Ok(Rotation::Unknown) };
         let (session, valid_until) = (row.session.clone(), row.valid_until);
         if let Some(nonce) = nonce {
-            return Ok(Rotation::Rotated { user, session, valid_until, nonce });
+            return Ok(Rotation::Rotated { user, session, valid_until, nonce, rotated_at: now });
         }
         let stored = axum_users::refresh::StoredRefreshToken {
             session: session.clone(),
@@ -259,7 +259,7 @@ impl RefreshTokenDatabase<()> for Weak {
         let mut tokens = locked(&self.0.tokens);
         tokens.insert(successor.hash.as_str().to_owned(), (next, None));
         tokens.insert(token.as_str().to_owned(), (row, Some(nonce.clone())));
-        Ok(Rotation::Rotated { user, session, valid_until, nonce })
+        Ok(Rotation::Rotated { user, session, valid_until, nonce, rotated_at: now })
     }
 }
 

@@ -1,4 +1,4 @@
-//! `cargo xtask bench`, `cargo xtask kill` and `cargo xtask races`: long runs of their own, never part of `test`.
+//! `cargo xtask bench`, `kill`, `races` and `timing`: long runs of their own, never part of `test`.
 
 use anyhow::{Result, bail};
 
@@ -36,6 +36,30 @@ pub(crate) fn races(rounds: usize, interrupt: &Interrupt) -> Result<()> {
     let rounds = rounds.to_string();
     let run = ["run", "--locked", "--package", "axum-users-races", "--", "--rounds", &rounds];
     with_services(&[&build, &run], interrupt)
+}
+
+/// Whether the time of an answer tells who has an account; prints a table.
+///
+/// # Errors
+/// When it does, or when a control does not behave.
+pub(crate) fn timing(arguments: &[String], interrupt: &Interrupt) -> Result<()> {
+    let mut command = cargo();
+    command.args([
+        "run",
+        "--profile",
+        "bench-run",
+        "--locked",
+        "--package",
+        "axum-users-bench",
+        "--bin",
+        "timing",
+        "--",
+    ]);
+    let status = run_process(command.args(arguments), interrupt)?;
+    if !status.success() {
+        bail!("the times of answers are not as they must be ({status})");
+    }
+    Ok(())
 }
 
 fn with_services(steps: &[&[&str]], interrupt: &Interrupt) -> Result<()> {

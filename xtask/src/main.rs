@@ -41,6 +41,12 @@ enum Command {
         #[arg(long, default_value_t = 200)]
         rounds: usize,
     },
+    /// Measure whether the time of an answer tells who has an account, and print a table (some minutes on a quiet machine)
+    Timing {
+        /// What the program takes; `-- --help` tells
+        #[arg(last = true)]
+        arguments: Vec<String>,
+    },
     /// Check licences, banned crates, advisories and feature combinations
     Audit {
         /// Install the tools that are missing (some minutes of compilation)
@@ -72,6 +78,7 @@ fn dispatch(command: Command) -> Result<()> {
         Command::Bench => bench::run(&interrupt),
         Command::Kill => bench::kill(&interrupt),
         Command::Races { rounds } => bench::races(rounds, &interrupt),
+        Command::Timing { arguments } => bench::timing(&arguments, &interrupt),
         Command::Audit { install } => audit::run(install, &interrupt),
         Command::ReleaseCheck => release_check::run(&interrupt),
         Command::SecurityMap => map(),

@@ -5,7 +5,10 @@
 
 use std::fmt::Display;
 
-use crate::{error::Error, hooks::RequestInfo};
+use crate::{
+    error::{BadOAuthState, Error},
+    hooks::RequestInfo,
+};
 
 /// What happened, before it is known how it ended.
 #[derive(Debug)]
@@ -126,6 +129,12 @@ fn reason(error: &Error) -> (&'static str, &'static str) {
         Error::InvalidRefreshToken => ("refused", "invalid_refresh_token"),
         Error::InvalidVerifyToken | Error::InvalidResetToken => ("refused", "invalid_token"),
         Error::UserAlreadyVerified => ("refused", "already_verified"),
+        Error::BadOAuthState(BadOAuthState::Expired) => ("refused", "expired_state"),
+        Error::BadOAuthState(_) => ("refused", "invalid_state"),
+        Error::OAuthProvider(_) => ("failed", "provider"),
+        Error::OAuthEmailUnavailable => ("refused", "no_email"),
+        Error::OAuthAccountAlreadyExists => ("refused", "account_already_exists"),
+        Error::LastLoginMethod => ("refused", "last_login_method"),
         Error::NotConfigured(_) => ("failed", "not_configured"),
         Error::BreachedPasswordsUnavailable => ("failed", "breached_passwords"),
         Error::BadCredentials => ("refused", "bad_credentials"),

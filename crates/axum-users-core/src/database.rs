@@ -6,6 +6,7 @@ use time::OffsetDateTime;
 
 use crate::{
     email::{Email, EmailKey},
+    oauth::{NewOAuthAccount, OAuthAccount, OAuthIdentity},
     outbox::{Claimed, Message, Settled},
     password::PasswordHash,
     profile::UserProfile,
@@ -231,6 +232,76 @@ pub trait UserDatabase<P: UserProfile>: Send + Sync + 'static {
         async { Ok(0) }
     }
 
+    /// Whether it keeps accounts with providers. Default: no, and nobody can log in by one.
+    fn keeps_oauth_accounts(&self) -> bool {
+        false
+    }
+
+    /// The user whom an account with a provider is linked to, and the link, in one query. Of several rows of another system
+    /// that stand for it, whichever, as long as they are of one user.
+    ///
+    /// # Errors
+    /// [`Conflict::OAuthAccount`] when rows of another system link it to several users; as [`get`](Self::get).
+    fn get_by_oauth_account(
+        &self,
+        identity: &OAuthIdentity,
+    ) -> impl Future<Output = Result<Option<WithOAuthAccount<P>>, DatabaseError>> + Send {
+        let _ = identity;
+        async { Ok(None) }
+    }
+
+    /// Stores a new user with an account, both or neither.
+    ///
+    /// # Errors
+    /// [`Conflict::OAuthAccount`] when it is linked already, decided by a unique index; else as [`create`](Self::create).
+    fn create_with_oauth_account(
+        &self,
+        user: NewUser<P>,
+        account: NewOAuthAccount,
+    ) -> impl Future<Output = Result<User<P>, DatabaseError>> + Send {
+        let _ = (user, account);
+        async { Err(DatabaseError::Driver("this store keeps no accounts with providers".into())) }
+    }
+
+    /// Links an account to a user, or brings every row up to date that links it to them, only if the conditions hold in the
+    /// same transaction.
+    ///
+    /// # Errors
+    /// [`Conflict::OAuthAccount`] when it is linked to another user, decided by a unique index; else as [`get`](Self::get).
+    fn put_oauth_account(
+        &self,
+        id: &P::Id,
+        account: NewOAuthAccount,
+        only_if: Vec<Condition>,
+    ) -> impl Future<Output = Result<Outcome<User<P>>, DatabaseError>> + Send {
+        let _ = (id, account, only_if);
+        async { Err(DatabaseError::Driver("this store keeps no accounts with providers".into())) }
+    }
+
+    /// The accounts of a user, in the order in which they are stored.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    fn oauth_accounts(&self, id: &P::Id) -> impl Future<Output = Result<Vec<OAuthAccount<P>>, DatabaseError>> + Send {
+        let _ = id;
+        async { Ok(Vec::new()) }
+    }
+
+    /// Unlinks an account of a user by the id of the link, and every other row that stands for the same account, only if the
+    /// conditions hold in the same transaction. Answers whether the user had it.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    fn remove_oauth_account(
+        &self,
+        id: &P::Id,
+        account: &P::Id,
+        only_if: Vec<Condition>,
+    ) -> impl Future<Output = Result<Outcome<bool>, DatabaseError>> + Send {
+        let _ = (id, account, only_if);
+        async { Ok(Outcome::Done(false)) }
+    }
+
     /// Answers when the store is reachable; what `/health/ready` asks.
     ///
     /// # Errors
@@ -303,6 +374,9 @@ pub trait RefreshTokenDatabase<P: UserProfile>: Send + Sync + 'static {
 
 /// A user, and what is stored of the session whose token asks for it.
 pub type WithSession<P> = (User<P>, Option<SessionState>);
+
+/// A user, and the account with a provider that they were found by.
+pub type WithOAuthAccount<P> = (User<P>, OAuthAccount<P>);
 
 /// A stored access token and its user.
 #[derive(Debug)]
@@ -411,6 +485,8 @@ pub enum Condition {
     ResetTokenHashIs(Option<String>),
     /// The user is no active superuser, or another one remains, whatever runs in parallel (ASVS 2.3.2).
     AnotherSuperuserRemains,
+    /// The user has an account with a provider beside the one that is removed, whatever runs in parallel.
+    AnotherOAuthAccountRemains,
 }
 
 /// How a conditional write ended.
@@ -453,6 +529,8 @@ pub(crate) type Source = Box<dyn std::error::Error + Send + Sync>;
 pub enum Conflict {
     /// The address is taken.
     Email,
+    /// The account with a provider belongs to another user.
+    OAuthAccount,
     /// A unique column of the application's own, by its field.
     Column(&'static str),
 }
@@ -461,6 +539,7 @@ impl std::fmt::Display for Conflict {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Email => "the e-mail address",
+            Self::OAuthAccount => "the account with the provider",
             Self::Column(field) => field,
         })
     }

@@ -7,11 +7,15 @@ use time::OffsetDateTime;
 use crate::{
     database::{
         AccessTokenDatabase, Condition, DatabaseError, NewToken, Outcome, RefreshTokenDatabase, StoredToken,
-        UserChange, UserDatabase, WithSession,
+        UserChange, UserDatabase, WithOAuthAccount, WithSession,
     },
     email::EmailKey,
     hooks::{Delivery, PasswordContext, RequestInfo, UserHooks, Veto},
     mail::{Mail, Mailer, Undelivered},
+    oauth::{
+        AuthorizationRequest, ExternalIdentity, NewOAuthAccount, OAuthAccount, OAuthClient, OAuthClientError,
+        OAuthCode, OAuthIdentity, OAuthToken,
+    },
     outbox::{Claimed, Message, Settled},
     password::InvalidPassword,
     profile::UserProfile,
@@ -64,6 +68,11 @@ erase! {
         fn give_back_to_bucket(bucket: &'a BucketKey, limit: Limit) -> Result<(), DatabaseError>;
         fn fill_bucket(bucket: &'a BucketKey) -> Result<(), DatabaseError>;
         fn delete_full_buckets(now: i64, limit: u32) -> Result<u64, DatabaseError>;
+        fn get_by_oauth_account(identity: &'a OAuthIdentity) -> Result<Option<WithOAuthAccount<P>>, DatabaseError>;
+        fn create_with_oauth_account(user: NewUser<P>, account: NewOAuthAccount) -> Result<User<P>, DatabaseError>;
+        fn put_oauth_account(id: &'a P::Id, account: NewOAuthAccount, only_if: Vec<Condition>) -> Result<Outcome<User<P>>, DatabaseError>;
+        fn oauth_accounts(id: &'a P::Id) -> Result<Vec<OAuthAccount<P>>, DatabaseError>;
+        fn remove_oauth_account(id: &'a P::Id, account: &'a P::Id, only_if: Vec<Condition>) -> Result<Outcome<bool>, DatabaseError>;
         fn ping() -> Result<(), DatabaseError>;
     }
 }
@@ -99,6 +108,7 @@ erase! {
         fn on_after_verify(user: &'a User<P>, request: Option<&'a RequestInfo>) -> ();
         fn on_after_forgot_password(user: &'a User<P>, token: &'a Secret, delivery: Delivery<'a>) -> Result<(), Undelivered>;
         fn on_after_reset_password(user: &'a User<P>, request: Option<&'a RequestInfo>) -> ();
+        fn oauth_profile(provider: &'a str, identity: &'a ExternalIdentity) -> Option<P>;
         fn on_before_delete(user: &'a User<P>, request: Option<&'a RequestInfo>) -> Result<(), Veto>;
         fn on_after_delete(user: &'a User<P>, request: Option<&'a RequestInfo>) -> ();
     }
@@ -112,5 +122,66 @@ pub(crate) trait DynMailer: Send + Sync {
 impl<T: Mailer> DynMailer for T {
     fn send<'a>(&'a self, mail: &'a Mail) -> BoxFuture<'a, Result<(), Undelivered>> {
         Box::pin(Mailer::send(self, mail))
+    }
+}
+
+/// [`OAuthClient`], erased.
+pub(crate) trait DynOAuthClient: Send + Sync {
+    fn name(&self) -> &str;
+    fn display_name(&self) -> &str;
+    fn scopes(&self) -> &[String];
+    fn issuer(&self) -> Option<&str>;
+    fn uses_form_post(&self) -> bool;
+    fn authorization_url<'a>(
+        &'a self,
+        request: &'a AuthorizationRequest,
+    ) -> BoxFuture<'a, Result<String, OAuthClientError>>;
+    fn exchange<'a>(&'a self, code: &'a OAuthCode) -> BoxFuture<'a, Result<OAuthToken, OAuthClientError>>;
+    fn identity<'a>(
+        &'a self,
+        token: &'a OAuthToken,
+        code: &'a OAuthCode,
+    ) -> BoxFuture<'a, Result<ExternalIdentity, OAuthClientError>>;
+    fn refresh<'a>(&'a self, refresh_token: &'a Secret) -> BoxFuture<'a, Result<OAuthToken, OAuthClientError>>;
+    fn revoke<'a>(&'a self, token: &'a Secret) -> BoxFuture<'a, Result<(), OAuthClientError>>;
+}
+
+impl<T: OAuthClient> DynOAuthClient for T {
+    fn name(&self) -> &str {
+        OAuthClient::name(self)
+    }
+    fn display_name(&self) -> &str {
+        OAuthClient::display_name(self)
+    }
+    fn scopes(&self) -> &[String] {
+        OAuthClient::scopes(self)
+    }
+    fn issuer(&self) -> Option<&str> {
+        OAuthClient::issuer(self)
+    }
+    fn uses_form_post(&self) -> bool {
+        OAuthClient::uses_form_post(self)
+    }
+    fn authorization_url<'a>(
+        &'a self,
+        request: &'a AuthorizationRequest,
+    ) -> BoxFuture<'a, Result<String, OAuthClientError>> {
+        Box::pin(OAuthClient::authorization_url(self, request))
+    }
+    fn exchange<'a>(&'a self, code: &'a OAuthCode) -> BoxFuture<'a, Result<OAuthToken, OAuthClientError>> {
+        Box::pin(OAuthClient::exchange(self, code))
+    }
+    fn identity<'a>(
+        &'a self,
+        token: &'a OAuthToken,
+        code: &'a OAuthCode,
+    ) -> BoxFuture<'a, Result<ExternalIdentity, OAuthClientError>> {
+        Box::pin(OAuthClient::identity(self, token, code))
+    }
+    fn refresh<'a>(&'a self, refresh_token: &'a Secret) -> BoxFuture<'a, Result<OAuthToken, OAuthClientError>> {
+        Box::pin(OAuthClient::refresh(self, refresh_token))
+    }
+    fn revoke<'a>(&'a self, token: &'a Secret) -> BoxFuture<'a, Result<(), OAuthClientError>> {
+        Box::pin(OAuthClient::revoke(self, token))
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::{
     database::{Conflict, DatabaseError},
     hooks::Veto,
+    oauth::OAuthClientError,
     password::{InvalidPassword, PasswordError},
 };
 
@@ -58,6 +59,21 @@ pub enum Error {
     /// The token sets no password (any more).
     #[error("the token sets no password")]
     InvalidResetToken,
+    /// The state of a login by a provider does not count (any more).
+    #[error("the state of the login does not count: {0}")]
+    BadOAuthState(BadOAuthState),
+    /// A provider did not do what it is there for.
+    #[error(transparent)]
+    OAuthProvider(OAuthClientError),
+    /// The provider tells no address that an account can have.
+    #[error("the provider tells no usable address")]
+    OAuthEmailUnavailable,
+    /// The account with the provider belongs to another user.
+    #[error("the account with the provider belongs to another user")]
+    OAuthAccountAlreadyExists,
+    /// The user could not log in any more.
+    #[error("the last way to log in cannot be removed")]
+    LastLoginMethod,
     /// A setting is missing that this needs.
     #[error("{0} is not configured")]
     NotConfigured(&'static str),
@@ -87,6 +103,36 @@ pub enum Error {
     Internal(#[source] crate::database::Source),
 }
 
+/// Why the state of a login by a provider does not count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BadOAuthState {
+    /// It is none, or nobody here signed it.
+    #[error("it cannot be read")]
+    Unreadable,
+    /// Its ten minutes are over.
+    #[error("it has expired")]
+    Expired,
+    /// It is for another browser, provider or flow, or was used already.
+    #[error("it is not for this, or was used already")]
+    Wrong,
+    /// It is for another user, who began to link an account.
+    #[error("it is for another user")]
+    OtherUser,
+}
+
+impl From<OAuthClientError> for Error {
+    fn from(error: OAuthClientError) -> Self {
+        Self::OAuthProvider(error)
+    }
+}
+
+impl From<BadOAuthState> for Error {
+    fn from(bad: BadOAuthState) -> Self {
+        Self::BadOAuthState(bad)
+    }
+}
+
 impl From<PasswordError> for Error {
     fn from(error: PasswordError) -> Self {
         match error {
@@ -100,6 +146,7 @@ impl From<DatabaseError> for Error {
     fn from(error: DatabaseError) -> Self {
         match error {
             DatabaseError::Conflict(Conflict::Email) => Self::UserAlreadyExists,
+            DatabaseError::Conflict(Conflict::OAuthAccount) => Self::OAuthAccountAlreadyExists,
             DatabaseError::Conflict(Conflict::Column(field)) => Self::ValueAlreadyExists(field),
             DatabaseError::OutOfRange(_) => Self::ValueOutOfRange,
             other => Self::Database(other),

@@ -5,9 +5,12 @@ use std::{future::Future, net::IpAddr};
 use http::StatusCode;
 
 use crate::{
+    body::Body,
     email::Email,
     erased::DynMailer,
+    json::JsonInput,
     mail::{Mail, MailKind, Undelivered},
+    oauth::ExternalIdentity,
     password::{InvalidPassword, PasswordPolicy},
     profile::UserProfile,
     secret::Secret,
@@ -143,6 +146,13 @@ pub trait UserHooks<P: UserProfile>: Send + Sync + 'static {
     ) -> impl Future<Output = ()> + Send {
         let _ = (user, request);
         async {}
+    }
+
+    /// The application's own columns of a user who registers with an account of this provider. The default is what a
+    /// registration gets that sends none of them; `None`, as where a column has to be sent, means that nobody registers so.
+    fn oauth_profile(&self, provider: &str, identity: &ExternalIdentity) -> impl Future<Output = Option<P>> + Send {
+        let _ = (provider, identity);
+        async { Body::embedded(JsonInput::Null).read::<P::Create>().ok().map(Into::into) }
     }
 
     /// Before a user is removed.

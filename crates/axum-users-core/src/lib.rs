@@ -7,6 +7,7 @@ mod audit;
 pub mod body;
 mod clock;
 mod database;
+mod derive;
 pub mod email;
 mod erased;
 mod error;
@@ -18,6 +19,7 @@ pub mod mail;
 mod manager;
 #[cfg(feature = "memory")]
 pub mod memory;
+pub mod oauth;
 pub mod outbox;
 pub mod password;
 mod profile;
@@ -36,14 +38,18 @@ pub use body::{Body, FromBody, Issue, Loc, Property};
 pub use clock::Clock;
 pub use database::{
     AccessTokenDatabase, Condition, Conflict, DatabaseError, NewToken, Outcome, RefreshTokenDatabase, StoredToken,
-    UserChange, UserDatabase, WithSession,
+    UserChange, UserDatabase, WithOAuthAccount, WithSession,
 };
 pub use email::{Email, EmailKey, InvalidEmail};
-pub use error::Error;
+pub use error::{BadOAuthState, Error};
 pub use hooks::{Delivery, PasswordContext, RequestInfo, UserHooks, Veto};
 pub use id::UserId;
 pub use json::{JsonError, JsonInput};
-pub use manager::{Acting, Authenticated, FRESH, UserManager, UserManagerBuilder};
+pub use manager::{Acting, Authenticated, FRESH, OAuthReturn, OAuthStart, UserManager, UserManagerBuilder};
+pub use oauth::{
+    AnyOAuthClient, ExternalIdentity, NewOAuthAccount, OAuthAccount, OAuthClient, OAuthClientError, OAuthIdentity,
+    OAuthKeys, OAuthRules, OAuthToken,
+};
 pub use outbox::{Message, Task};
 pub use password::{
     Argon2Params, DefaultHasher, InvalidPassword, PasswordHash, PasswordHasher, PasswordPolicy, PasswordPool,

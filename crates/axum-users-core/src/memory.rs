@@ -10,10 +10,11 @@ use time::OffsetDateTime;
 use crate::{
     database::{
         AccessTokenDatabase, Condition, Conflict, DatabaseError, NewToken, Outcome, RefreshTokenDatabase, StoredToken,
-        UserChange, UserDatabase, WithSession,
+        UserChange, UserDatabase, WithOAuthAccount, WithSession,
     },
     email::EmailKey,
     id::UserId,
+    oauth::{NewOAuthAccount, OAuthAccount, OAuthIdentity, ProviderToken},
     profile::UserProfile,
     refresh::{NewRefreshToken, Rotation, StoredRefreshToken, Successor, Verdict, successor_row},
     session::{
@@ -32,6 +33,7 @@ struct Tables<P: UserProfile> {
     tokens: BTreeMap<String, Token<P>>,
     sessions: BTreeMap<SessionId, (P::Id, StoredSession)>,
     refresh_tokens: BTreeMap<String, (P::Id, StoredRefreshToken)>,
+    accounts: Vec<(String, OAuthAccount<P>)>,
     buckets: Arc<Buckets>,
     last_id: i64,
 }
@@ -64,6 +66,7 @@ impl<P: UserProfile> MemoryStore<P> {
             tokens: BTreeMap::new(),
             sessions: BTreeMap::new(),
             refresh_tokens: BTreeMap::new(),
+            accounts: Vec::new(),
             buckets: Arc::default(),
             last_id: 0,
         })))
@@ -106,19 +109,7 @@ impl<P: UserProfile> UserDatabase<P> for MemoryStore<P> {
     }
 
     async fn create(&self, user: NewUser<P>) -> Result<User<P>, DatabaseError> {
-        let mut tables = self.tables();
-        tables.check_unique(None, Some(&user.email.key()), &user.profile.encode())?;
-        let id = match &user.id {
-            Some(id) => id.clone(),
-            None => {
-                tables.last_id += 1;
-                P::Id::parse(&tables.last_id.to_string())
-                    .ok_or_else(|| DatabaseError::Driver("this store counts integers only".into()))?
-            }
-        };
-        let user = User::from_new(id, user);
-        tables.users.push(user.clone());
-        Ok(user)
+        self.tables().create(user)
     }
 
     async fn update(&self, id: &P::Id, change: UserChange<P>) -> Result<Outcome<User<P>>, DatabaseError> {
@@ -165,6 +156,7 @@ impl<P: UserProfile> UserDatabase<P> for MemoryStore<P> {
             return Ok(Outcome::Refused(broken));
         }
         tables.users.retain(|user| user.id != *id);
+        tables.accounts.retain(|(_, account)| account.user_id != *id);
         tables.end_sessions(id, None);
         Ok(Outcome::Done(()))
     }
@@ -217,6 +209,74 @@ impl<P: UserProfile> UserDatabase<P> for MemoryStore<P> {
             tables.refresh_tokens.remove(token);
         }
         Ok((sessions.len() + refresh.len()) as u64)
+    }
+
+    fn keeps_oauth_accounts(&self) -> bool {
+        true
+    }
+
+    async fn get_by_oauth_account(
+        &self,
+        identity: &OAuthIdentity,
+    ) -> Result<Option<WithOAuthAccount<P>>, DatabaseError> {
+        let tables = self.tables();
+        let key = identity.key();
+        let Some((_, account)) = tables.accounts.iter().find(|(known, _)| *known == key) else { return Ok(None) };
+        Ok(tables.find(|user| user.id == account.user_id).map(|user| (user, account.clone())))
+    }
+
+    async fn create_with_oauth_account(
+        &self,
+        user: NewUser<P>,
+        account: NewOAuthAccount,
+    ) -> Result<User<P>, DatabaseError> {
+        let mut tables = self.tables();
+        let key = account.identity.key();
+        if tables.accounts.iter().any(|(known, _)| *known == key) {
+            return Err(DatabaseError::Conflict(Conflict::OAuthAccount));
+        }
+        let user = tables.create(user)?;
+        tables.put_account(&user.id, account)?;
+        Ok(user)
+    }
+
+    async fn put_oauth_account(
+        &self,
+        id: &P::Id,
+        account: NewOAuthAccount,
+        only_if: Vec<Condition>,
+    ) -> Result<Outcome<User<P>>, DatabaseError> {
+        let mut tables = self.tables();
+        let Some(user) = tables.find(|user| user.id == *id) else { return Ok(Outcome::Missing) };
+        if let Some(broken) = only_if.into_iter().find(|condition| !tables.holds(&user, condition)) {
+            return Ok(Outcome::Refused(broken));
+        }
+        tables.put_account(id, account)?;
+        Ok(Outcome::Done(user))
+    }
+
+    async fn oauth_accounts(&self, id: &P::Id) -> Result<Vec<OAuthAccount<P>>, DatabaseError> {
+        let tables = self.tables();
+        Ok(tables.accounts.iter().filter(|(_, it)| it.user_id == *id).map(|(_, it)| it.clone()).collect())
+    }
+
+    async fn remove_oauth_account(
+        &self,
+        id: &P::Id,
+        account: &P::Id,
+        only_if: Vec<Condition>,
+    ) -> Result<Outcome<bool>, DatabaseError> {
+        let mut tables = self.tables();
+        let Some(user) = tables.find(|user| user.id == *id) else { return Ok(Outcome::Missing) };
+        let is_it = |it: &OAuthAccount<P>| it.user_id == *id && it.id == *account;
+        if !tables.accounts.iter().any(|(_, it)| is_it(it)) {
+            return Ok(Outcome::Done(false));
+        }
+        if let Some(broken) = only_if.into_iter().find(|condition| !tables.holds(&user, condition)) {
+            return Ok(Outcome::Refused(broken));
+        }
+        tables.accounts.retain(|(_, it)| !is_it(it));
+        Ok(Outcome::Done(true))
     }
 
     fn keeps_buckets(&self) -> bool {
@@ -308,14 +368,14 @@ impl<P: UserProfile> RefreshTokenDatabase<P> for MemoryStore<P> {
         let Some(user) = tables.find(|user| user.id == owner) else { return Ok(Rotation::Unknown) };
         let state = tables.state(&stored.session);
         let unix = now.unix_timestamp();
-        let nonce = match stored.judge(&user, state.as_ref(), &successor, unix) {
+        let (nonce, rotated_at) = match stored.judge(&user, state.as_ref(), &successor, unix) {
             Verdict::Refuse => return Ok(Rotation::Unknown),
             Verdict::NotVerified => return Ok(Rotation::NotVerified { user_id: owner }),
             Verdict::EndSession => {
                 tables.end_session(&owner, NewSession::of(stored.session.clone(), "", unix, stored.valid_until, None));
                 return Ok(Rotation::Reused { user_id: owner, session: stored.session });
             }
-            Verdict::Repeat(nonce) => nonce,
+            Verdict::Repeat(nonce, used_at) => (nonce, OffsetDateTime::from_unix_timestamp(used_at).unwrap_or(now)),
             Verdict::Rotate => {
                 tables.put_refresh_token(successor_row(&user, &stored, successor.hash, now));
                 if let Some((_, row)) = tables.refresh_tokens.get_mut(token.as_str()) {
@@ -324,14 +384,65 @@ impl<P: UserProfile> RefreshTokenDatabase<P> for MemoryStore<P> {
                 if let Some((_, session)) = tables.sessions.get_mut(&stored.session) {
                     session.state.seen_at = session.state.seen_at.max(unix);
                 }
-                successor.nonce
+                (successor.nonce, now)
             }
         };
-        Ok(Rotation::Rotated { user, session: stored.session, valid_until: stored.valid_until, nonce })
+        let (session, valid_until) = (stored.session, stored.valid_until);
+        Ok(Rotation::Rotated { user, session, valid_until, nonce, rotated_at })
     }
 }
 
 impl<P: UserProfile> Tables<P> {
+    fn create(&mut self, user: NewUser<P>) -> Result<User<P>, DatabaseError> {
+        self.check_unique(None, Some(&user.email.key()), &user.profile.encode())?;
+        let id = match &user.id {
+            Some(id) => id.clone(),
+            None => self.count()?,
+        };
+        let user = User::from_new(id, user);
+        self.users.push(user.clone());
+        Ok(user)
+    }
+
+    fn count(&mut self) -> Result<P::Id, DatabaseError> {
+        self.last_id += 1;
+        P::Id::parse(&self.last_id.to_string())
+            .ok_or_else(|| DatabaseError::Driver("this store counts integers only".into()))
+    }
+
+    fn put_account(&mut self, user: &P::Id, new: NewOAuthAccount) -> Result<(), DatabaseError> {
+        let NewOAuthAccount { identity, account_email, expires_at, access_token, refresh_token } = new;
+        let key = identity.key();
+        let (access_token, refresh_token) =
+            (ProviderToken::Sealed(access_token), refresh_token.map(ProviderToken::Sealed));
+        match self.accounts.iter_mut().find(|(known, _)| *known == key) {
+            Some((_, account)) if account.user_id != *user => {
+                return Err(DatabaseError::Conflict(Conflict::OAuthAccount));
+            }
+            Some((_, account)) => {
+                (account.account_email, account.expires_at) = (account_email, expires_at);
+                account.access_token = access_token;
+                account.refresh_token = refresh_token.or(account.refresh_token.take());
+            }
+            None => {
+                let id = P::Id::generate().map_or_else(|| self.count(), Ok)?;
+                let (oauth_name, account_id) = (identity.oauth_name().to_owned(), identity.account_id().to_owned());
+                let account = OAuthAccount {
+                    id,
+                    user_id: user.clone(),
+                    oauth_name,
+                    account_id,
+                    account_email,
+                    expires_at,
+                    access_token,
+                    refresh_token,
+                };
+                self.accounts.push((key, account));
+            }
+        }
+        Ok(())
+    }
+
     fn put_refresh_token(&mut self, new: NewRefreshToken<P>) {
         let NewRefreshToken { token, user_id, session, issued_at, valid_until } = new;
         let row = StoredRefreshToken { session, issued_at, valid_until, used: None };
@@ -397,6 +508,9 @@ impl<P: UserProfile> Tables<P> {
             Condition::TokensValidAfterIs(limit) => user.tokens_valid_after == *limit,
             Condition::SessionNotEnded(session) => !self.state(session).is_some_and(|state| state.ended),
             Condition::ResetTokenHashIs(hash) => user.reset_token_hash == *hash,
+            Condition::AnotherOAuthAccountRemains => {
+                self.accounts.iter().filter(|(_, account)| account.user_id == user.id).count() > 1
+            }
             Condition::AnotherSuperuserRemains => {
                 let counts = |user: &User<P>| user.is_superuser && user.is_active;
                 !counts(user) || self.users.iter().any(|other| other.id != user.id && counts(other))

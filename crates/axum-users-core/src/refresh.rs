@@ -96,9 +96,9 @@ impl<P: UserProfile> RefreshTokens<P> {
         let wanted = Successor { hash, nonce, requires_verification, idle_lifetime };
         let audit = Audit::of("refresh", request).method("refresh_token");
         match self.tokens.rotate(&stored(backend, token.expose()), wanted, now).await? {
-            Rotation::Rotated { user, session, valid_until, nonce } => {
+            Rotation::Rotated { user, session, valid_until, nonce, rotated_at } => {
                 audit.user(&user.id).succeeded();
-                let proof = Authenticated::danger_without_password(user, now)
+                let proof = Authenticated::danger_without_password(user, rotated_at)
                     .through(backend, request)
                     .continuing(session, valid_until);
                 Ok((proof, successor(token, &nonce)))
@@ -176,6 +176,9 @@ pub enum Rotation<P: UserProfile> {
         valid_until: i64,
         /// Of the successor.
         nonce: String,
+        /// The instant of the call that made the successor. What an earlier call's answer is given again with is issued then: the
+        /// store knows of nothing later, and whoever ends tokens ends what it knows of.
+        rotated_at: OffsetDateTime,
     },
     /// It was used before; its session was ended now.
     Reused {
@@ -213,8 +216,8 @@ pub struct StoredRefreshToken {
 pub enum Verdict {
     /// Note that it and its session were used, and store the successor.
     Rotate,
-    /// Answer the successor of this nonce; write nothing.
-    Repeat(String),
+    /// Answer the successor of this nonce, which was made at this instant (Unix seconds); write nothing.
+    Repeat(String, i64),
     /// End its session.
     EndSession,
     /// Answer [`Rotation::NotVerified`].
@@ -244,7 +247,7 @@ impl StoredRefreshToken {
         }
         match &self.used {
             None => Verdict::Rotate,
-            Some((used_at, nonce)) if now <= used_at.saturating_add(GRACE) => Verdict::Repeat(nonce.clone()),
+            Some((used_at, nonce)) if now <= used_at.saturating_add(GRACE) => Verdict::Repeat(nonce.clone(), *used_at),
             Some(_) => Verdict::EndSession,
         }
     }

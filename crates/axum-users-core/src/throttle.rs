@@ -20,6 +20,7 @@ use aws_lc_rs::hmac;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use crate::{
+    derive::derived,
     email::EmailKey,
     jwt::{WeakSecret, check_secret},
     random,
@@ -278,14 +279,7 @@ impl KnownDevices {
     }
 }
 
-const SALT: &[u8] = b"axum-users";
 const INFO: &[u8] = b"known device";
-
-/// HKDF-SHA-256 of one block (RFC 5869 sections 2.2 and 2.3).
-fn derived(secret: &[u8], info: &[u8]) -> hmac::Tag {
-    let extracted = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, SALT), secret);
-    hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, extracted.as_ref()), &[info, &[1]].concat())
-}
 
 impl fmt::Debug for KnownDevices {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -387,7 +381,6 @@ fn make_room(shard: &mut HashMap<BucketKey, i64>, now: i64) {
 
 #[cfg(test)]
 mod tests {
-    use aws_lc_rs::hkdf;
     use proptest::prelude::*;
 
     use super::*;
@@ -482,15 +475,6 @@ mod tests {
         }
         assert!(KnownDevices::new(b"secret").is_err());
         assert!(!format!("{devices:?}").contains('['));
-    }
-
-    #[test]
-    fn au_05_the_key_of_devices_is_derived_by_hkdf() {
-        let secret = b"w7Pj2mQ9sVbX4nRtZ1cYkL8dFhG3aE6u";
-        let mut key = [0; 32];
-        let extracted = hkdf::Salt::new(hkdf::HKDF_SHA256, SALT).extract(secret);
-        extracted.expand(&[INFO], hkdf::HKDF_SHA256).unwrap().fill(&mut key).unwrap();
-        assert_eq!(derived(secret, INFO).as_ref(), key);
     }
 
     #[test]

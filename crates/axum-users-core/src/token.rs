@@ -1,19 +1,21 @@
-//! Signed tokens that are mailed: the links that verify an address and set a new password, with the claims of FastAPI Users.
+//! Signed tokens with the claims of FastAPI Users: those that are mailed, the links that verify an address and set a new
+//! password, and the states of OAuth.
 
 use std::time::Duration;
 
 use crate::{
     error::Error,
-    jwt::{Claims, JwtKey, JwtKeys, Validation, WeakSecret},
+    jwt::{Claims, JwtError, JwtKey, JwtKeys, Validation, WeakSecret},
     secret::Secret,
     session::TokenHash,
 };
 
-/// What a mailed token is for.
+/// What such a token is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
     Verify,
     ResetPassword,
+    OAuthState,
 }
 
 impl Purpose {
@@ -21,6 +23,7 @@ impl Purpose {
         match self {
             Self::Verify => "fastapi-users:verify",
             Self::ResetPassword => "fastapi-users:reset",
+            Self::OAuthState => "fastapi-users:oauth-state",
         }
     }
 
@@ -29,6 +32,7 @@ impl Purpose {
         match self {
             Self::Verify => "verify+jwt",
             Self::ResetPassword => "reset+jwt",
+            Self::OAuthState => "oauth-state+jwt",
         }
     }
 }
@@ -95,12 +99,26 @@ impl TokenSettings {
     }
 
     pub(crate) fn decode(&self, purpose: Purpose, strict: bool, token: &Secret, now: i64) -> Option<Claims> {
+        self.decode_or_why(purpose, strict, token, now).ok()
+    }
+
+    pub(crate) fn decode_or_why(
+        &self,
+        purpose: Purpose,
+        strict: bool,
+        token: &Secret,
+        now: i64,
+    ) -> Result<Claims, JwtError> {
         let audience = self.audience.clone().unwrap_or_else(|| purpose.audience().to_owned());
         let mut validation = Validation::audience(audience);
         if strict {
             validation = validation.typ(purpose.typ());
         }
-        self.keys.decode(token.expose(), &validation, now).ok()
+        if purpose == Purpose::OAuthState {
+            // Refused by its reader, who tells another code for it.
+            validation = validation.danger_accept_without_exp();
+        }
+        self.keys.decode(token.expose(), &validation, now)
     }
 
     /// When a token was issued: these tokens have no `iat`, their end tells it.

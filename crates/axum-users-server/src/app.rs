@@ -5,9 +5,9 @@ use std::{fs, path::Path, time::Duration};
 use axum::Router;
 use axum_users::{
     AccessTokenDatabase, AuthBackend, BearerTransport, BreachedPasswordsRange, CookieTransport, DatabaseStrategy,
-    DefaultHasher, JwtStrategy, KnownDevices, PasswordPool, RedisStrategy, RefreshTokenDatabase, RefreshTokens,
-    SameSite, Secret, SqlStore, SqlStoreBuilder, Strategy, TokenSettings, UserDatabase, UserId, UserManager,
-    UserProfile, Users,
+    DefaultHasher, JwtStrategy, KnownDevices, OAuthKeys, PasswordPool, RedisStrategy, RefreshTokenDatabase,
+    RefreshTokens, SameSite, Secret, SqlStore, SqlStoreBuilder, Strategy, TokenSettings, UserDatabase, UserId,
+    UserManager, UserProfile, Users, UsersBuilder,
     jwt::{JwtKey, JwtKeys},
     memory::MemoryStore,
     openapi::OpenApi,
@@ -23,7 +23,7 @@ use crate::{
     },
     pages,
     profile::{self, ServerProfile},
-    secrets::{Secrets, SigningSecret},
+    secrets::{OAuthSecrets, Secrets, SigningSecret},
     web,
 };
 
@@ -60,6 +60,9 @@ pub(crate) fn store_builder<Id: UserId>(config: &Config) -> Result<SqlStoreBuild
         .max_connections(database.max_connections)
         .migrate(database.migrate_on_start)
         .adopt(database.adopt);
+    if let Some(table) = &database.oauth_account_table {
+        builder = builder.oauth_account_table(table);
+    }
     if let Some(limit) = database.time_limit {
         builder = builder.time_limit(limit);
     }
@@ -94,7 +97,7 @@ pub(crate) fn openapi<Id: UserId>(config: &Config) -> Result<OpenApi, Failure> {
         return Err(Failure::failed("this process serves other own columns already"));
     }
     let users = users::<Id, _>(config, MemoryStore::new(), &Secrets::unused(), None)?;
-    Ok(web::openapi(config, &users))
+    Ok(web::openapi(&users))
 }
 
 fn users<Id: UserId, D>(
@@ -115,6 +118,7 @@ where
     let mut builder = Users::builder(store.clone())
         .passwords(passwords(config)?)
         .password_policy(config.password.clone())
+        .registration(config.registration)
         .requires_verification(config.auth.requires_verification)
         .keep_last_superuser(config.keep_last_superuser)
         .danger_keep_sessions_on_password_change(config.auth.keep_sessions_on_password_change)
@@ -133,6 +137,9 @@ where
             .mailer(mail.mailer.clone())
             .notices(mail.notices);
     }
+    if let Some(secrets) = &secrets.oauth {
+        builder = oauth(builder, config, secrets)?;
+    }
     // A weak secret is there only where the configuration accepts one for the sake of a system that is taken over.
     if let Ok(devices) = KnownDevices::new(secrets.jwt.secret.expose().as_bytes()) {
         builder = builder.known_devices(devices);
@@ -141,6 +148,32 @@ where
         builder = builder.backend(backend(config, settings, store.clone(), &secrets.jwt)?);
     }
     builder.build().map_err(Failure::usage)
+}
+
+fn oauth<P: UserProfile>(
+    builder: UsersBuilder<P>,
+    config: &Config,
+    secrets: &OAuthSecrets,
+) -> Result<UsersBuilder<P>, Failure> {
+    let logins = &config.oauth;
+    let bytes = |secret: &Secret| secret.expose().as_bytes().to_vec();
+    let mut keys = OAuthKeys::danger_weak_secret(&bytes(&secrets.state.secret)).map_err(Failure::usage)?;
+    keys = secrets.state.previous.iter().fold(keys, |keys, secret| keys.previous(&bytes(secret)));
+    // The last one that is told seals.
+    for secret in secrets.tokens.iter().rev() {
+        keys = keys.seal_with(&bytes(secret)).map_err(Failure::usage)?;
+    }
+    let public_url = &config.server.public_url;
+    let cookie =
+        CookieTransport::new().name(&logins.cookie_name).danger_secure(public_url.is_https || !public_url.is_loopback);
+    let builder = builder
+        .oauth_keys(keys)
+        .oauth_cookie(cookie)
+        .public_url(&public_url.url)
+        .allowed_redirects(&logins.allowed_redirects)
+        .show_oauth_accounts(logins.show_accounts)
+        .danger_expose_oauth_tokens(logins.expose_tokens);
+    Ok(logins.providers.iter().cloned().fold(builder, |builder, it| builder.oauth(it.client, it.settings)))
 }
 
 /// The configuration has judged these secrets already, and let weak ones through only where that was asked for.

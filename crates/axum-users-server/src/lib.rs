@@ -35,7 +35,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 /// [`AppError`] says what cannot be used, or did not work.
 pub async fn app(config: &Config) -> Result<axum::Router, AppError> {
     async fn open<Id: axum_users::UserId>(config: &Config) -> Result<axum::Router, Failure> {
-        Ok(app::App::<Id>::open(config, &config.secrets.or_make(config.mail.is_some())?).await?.router)
+        Ok(app::App::<Id>::open(config, &config.secrets.or_make(config.uses())?).await?.router)
     }
     cli::for_id!(config, Id => open::<Id>(config).await).map_err(|failure| AppError(failure.message()))
 }

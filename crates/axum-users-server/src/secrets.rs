@@ -21,6 +21,15 @@ pub(crate) struct SecretSettings {
     jwt: Purpose,
     verification: Purpose,
     reset_password: Purpose,
+    oauth_state: Purpose,
+    oauth_tokens: Purpose,
+}
+
+/// Which features need secrets of their own.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Uses {
+    pub(crate) mail: bool,
+    pub(crate) providers: bool,
 }
 
 /// The secret of one purpose.
@@ -48,6 +57,16 @@ pub(crate) struct Secrets {
     pub(crate) jwt: SigningSecret,
     /// Where mail is sent.
     pub(crate) mailed: Option<MailedSecrets>,
+    /// Where people log in by providers.
+    pub(crate) oauth: Option<OAuthSecrets>,
+}
+
+/// The secrets of logins by providers.
+#[derive(Debug)]
+pub(crate) struct OAuthSecrets {
+    pub(crate) state: SigningSecret,
+    /// What seals the tokens of providers, if not the one that signs states; the first one seals.
+    pub(crate) tokens: Vec<Secret>,
 }
 
 /// The secrets of tokens that are mailed.
@@ -62,9 +81,7 @@ impl SecretSettings {
     pub(crate) fn read(keys: &mut Keys, file: PathBuf, warnings: &mut Vec<String>) -> Self {
         let danger_accept_legacy = keys.get("secrets.danger_accept_legacy", false);
         let mut read = |name| Purpose::read(keys, name, &file);
-        let purposes = [read("jwt"), read("reset_password"), read("verification")];
-        // Made and accepted already, so that the release that uses it finds it.
-        let oauth_state = keys.secret("secrets.oauth_state");
+        let purposes = ["jwt", "reset_password", "verification", "oauth_state", "oauth_tokens"].map(&mut read);
 
         let mut shared: Vec<PathBuf> = Vec::new();
         for purpose in &purposes {
@@ -83,7 +100,6 @@ impl SecretSettings {
             named.extend(purpose.secret.iter().map(|secret| (purpose.key(), secret)));
             named.extend(purpose.previous.iter().map(|secret| (format!("secrets.previous.{}", purpose.name), secret)));
         }
-        named.extend(oauth_state.iter().map(|secret| ("secrets.oauth_state".into(), secret)));
         for (key, what) in weaknesses(&named) {
             if danger_accept_legacy && what.is_bearable {
                 warnings.push(format!("{key}: {}; accepted because of secrets.danger_accept_legacy", what.text));
@@ -91,16 +107,16 @@ impl SecretSettings {
                 keys.wrong(&key, what.text);
             }
         }
-        let [jwt, reset_password, verification] = purposes;
-        Self { file, jwt, verification, reset_password }
+        let [jwt, reset_password, verification, oauth_state, oauth_tokens] = purposes;
+        Self { file, jwt, verification, reset_password, oauth_state, oauth_tokens }
     }
 
     /// Several servers over one database need the same secrets. Who configured one of them wants to know of those that are made.
-    pub(crate) fn check_shared(&self, sends_mail: bool, warnings: &mut Vec<String>) {
-        if !self.jwt.is_configured || !sends_mail {
+    pub(crate) fn check_shared(&self, uses: Uses, warnings: &mut Vec<String>) {
+        if !self.jwt.is_configured {
             return;
         }
-        for purpose in [&self.verification, &self.reset_password].into_iter().filter(|it| !it.is_configured) {
+        for purpose in self.needed(uses).into_iter().filter(|it| !it.is_configured) {
             warnings.push(format!(
                 "{} is not configured: it is kept in {}, and a server elsewhere does not know it",
                 purpose.key(),
@@ -110,28 +126,35 @@ impl SecretSettings {
     }
 
     /// Whether the file is of no use.
-    pub(crate) fn is_configured(&self, sends_mail: bool) -> bool {
-        self.needed(sends_mail).iter().all(|purpose| purpose.is_configured)
+    pub(crate) fn is_configured(&self, uses: Uses) -> bool {
+        self.needed(uses).iter().all(|purpose| purpose.is_configured)
     }
 
     /// Whether one is missing.
-    pub(crate) fn is_to_be_made(&self, sends_mail: bool) -> bool {
-        self.needed(sends_mail).iter().any(|purpose| purpose.secret.is_none())
+    pub(crate) fn is_to_be_made(&self, uses: Uses) -> bool {
+        self.needed(uses).iter().any(|purpose| purpose.secret.is_none())
     }
 
-    fn needed(&self, sends_mail: bool) -> Vec<&Purpose> {
-        if sends_mail { vec![&self.jwt, &self.verification, &self.reset_password] } else { vec![&self.jwt] }
+    fn needed(&self, uses: Uses) -> Vec<&Purpose> {
+        let mut needed = vec![&self.jwt];
+        if uses.mail {
+            needed.extend([&self.verification, &self.reset_password]);
+        }
+        if uses.providers {
+            needed.push(&self.oauth_state);
+        }
+        needed
     }
 
     /// The secrets that sign; made now, all of them, if one that is needed is missing.
     ///
     /// # Errors
     /// When the file can be neither made nor read.
-    pub(crate) fn or_make(&self, sends_mail: bool) -> Result<Secrets, ConfigError> {
+    pub(crate) fn or_make(&self, uses: Uses) -> Result<Secrets, ConfigError> {
         let mut made = toml::Table::new();
-        if self.is_to_be_made(sends_mail) {
+        if self.is_to_be_made(uses) {
             make(&self.file).map_err(|error| {
-                let keys = self.needed(sends_mail).into_iter().map(Purpose::key).collect::<Vec<_>>().join(", ");
+                let keys = self.needed(uses).into_iter().map(Purpose::key).collect::<Vec<_>>().join(", ");
                 let file = self.file.display();
                 ConfigError::one(format!(
                     "{file}: the secrets cannot be kept here: {error}. Make the folder writable, or set {keys}"
@@ -152,7 +175,15 @@ impl SecretSettings {
             let verification = signing(&self.verification)?;
             Ok(MailedSecrets { verification, reset_password: signing(&self.reset_password)? })
         };
-        Ok(Secrets { jwt: signing(&self.jwt)?, mailed: sends_mail.then(mailed).transpose()? })
+        let oauth = || {
+            let tokens = self.oauth_tokens.secret.iter().chain(&self.oauth_tokens.previous).cloned().collect();
+            Ok(OAuthSecrets { state: signing(&self.oauth_state)?, tokens })
+        };
+        Ok(Secrets {
+            jwt: signing(&self.jwt)?,
+            mailed: uses.mail.then(mailed).transpose()?,
+            oauth: uses.providers.then(oauth).transpose()?,
+        })
     }
 }
 
@@ -174,7 +205,8 @@ impl Secrets {
     pub(crate) fn unused() -> Self {
         let signing = || SigningSecret { secret: random::token(), previous: Vec::new() };
         let mailed = MailedSecrets { verification: signing(), reset_password: signing() };
-        Self { jwt: signing(), mailed: Some(mailed) }
+        let oauth = OAuthSecrets { state: signing(), tokens: Vec::new() };
+        Self { jwt: signing(), mailed: Some(mailed), oauth: Some(oauth) }
     }
 }
 

@@ -24,27 +24,17 @@ const PING: Duration = Duration::from_secs(2);
 
 /// All routes, and the layers around them.
 pub(crate) fn router<P: UserProfile>(config: &Config, users: &Users<P>, pages: Router) -> Router {
-    let mut routes = user_routes(config, users).merge(pages);
+    let mut routes = users.router().merge(pages);
     if config.server.docs {
-        routes = routes.merge(openapi_router(&openapi(config, users)));
+        routes = routes.merge(openapi_router(&openapi(users)));
     }
     let redis = config.redis.as_ref().map(|redis| redis.client.clone());
     around(&config.server, routes, health(users.manager().clone(), redis))
 }
 
 /// The document of the routes that this configuration asks for.
-pub(crate) fn openapi<P: UserProfile>(config: &Config, users: &Users<P>) -> OpenApi {
-    let mut builder = users.openapi_builder();
-    for backend in users.backends() {
-        builder = builder.auth_backend(&format!("/auth/{}", backend.name()), backend);
-    }
-    if config.registration {
-        builder = builder.register_router("/auth");
-    }
-    if config.mail.is_some() {
-        builder = builder.verify_router("/auth").reset_password_router("/auth");
-    }
-    builder.users_router("/users").sessions_router("/users").build().info("axum-users", env!("CARGO_PKG_VERSION"))
+pub(crate) fn openapi<P: UserProfile>(users: &Users<P>) -> OpenApi {
+    users.openapi().info("axum-users", env!("CARGO_PKG_VERSION"))
 }
 
 /// What every request goes through. Health is asked for by machines that must get an answer while all is busy, so it has no
@@ -66,25 +56,6 @@ fn around(settings: &ServerSettings, limited: Router, unlimited: Router) -> Rout
         router = router.layer(cors);
     }
     router.layer(CatchPanicLayer::custom(panicked)).layer(from_fn_with_state(observation, observe))
-}
-
-/// The routes of the library that this configuration asks for.
-fn user_routes<P: UserProfile>(config: &Config, users: &Users<P>) -> Router {
-    if config.registration {
-        return users.router();
-    }
-    let people = users.users_router().merge(users.sessions_router());
-    // Each is there if it is configured.
-    let mailed =
-        [users.verify_router(), users.reset_password_router()].into_iter().flatten().fold(Router::new(), Router::merge);
-    let router = Router::new().nest("/users", people).nest("/auth", mailed);
-    users.backends().iter().fold(router, |router, backend| {
-        match users.auth_router(backend.name()) {
-            Ok(routes) => router.nest(&format!("/auth/{}", backend.name()), routes),
-            // Its name comes from the same list.
-            Err(_) => router,
-        }
-    })
 }
 
 /// Up or not, and nothing else (ASVS 13.4.5).

@@ -36,6 +36,8 @@ mod limits;
 mod logs;
 #[path = "server/mail.rs"]
 mod mail;
+#[path = "server/oauth.rs"]
+mod oauth;
 #[path = "server/pages.rs"]
 mod pages;
 #[path = "server/secrets.rs"]

@@ -54,6 +54,13 @@ impl<P: UserProfile> SqlStoreBuilder<P> {
         self
     }
 
+    /// The table of accounts with providers. Default: `oauth_account`; with another [`user_table`](Self::user_table), its name
+    /// and `_oauth_account`.
+    pub fn oauth_account_table(mut self, name: impl Into<String>) -> Self {
+        self.names.oauth_account_table = Some(name.into());
+        self
+    }
+
     /// Another name for one of our columns of the user table: `column("email", "mail")`.
     pub fn column(mut self, ours: impl Into<String>, theirs: impl Into<String>) -> Self {
         self.names.columns.push((ours.into(), theirs.into()));

@@ -38,6 +38,9 @@ pub(crate) fn may_retry<E: Engine>(error: &sqlx::Error) -> bool {
 
 /// Which column a violated index or constraint stands for: one of the application's own, else the address.
 fn conflict<P: UserProfile>(violated: &str, names: &Names) -> Option<Conflict> {
+    if violated == names.identity_index() || violated == "identity_key" {
+        return Some(Conflict::OAuthAccount);
+    }
     let is = |column: &Column| {
         // Ours, the column itself (SQLite, MySQL), or PostgreSQL's own naming of a constraint.
         violated == names.unique_index(column.name)

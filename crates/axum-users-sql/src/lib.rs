@@ -10,13 +10,14 @@ compile_error!(
 );
 
 #[macro_use]
-mod outbox;
+mod oauth_accounts;
 mod access_tokens;
 mod buckets;
 mod builder;
 mod engine;
 mod error;
 mod names;
+mod outbox;
 mod pool;
 mod refresh_tokens;
 mod schema;

@@ -9,19 +9,40 @@ use crate::engine::{Casts, Engine, Stored};
 pub(crate) struct Names {
     pub(crate) user_table: String,
     pub(crate) access_token_table: String,
+    /// `None`: by the user table.
+    pub(crate) oauth_account_table: Option<String>,
     /// Other names for columns of the user table: (`email`, `mail`).
     pub(crate) columns: Vec<(String, String)>,
 }
 
 impl Default for Names {
     fn default() -> Self {
-        Self { user_table: "user".into(), access_token_table: "accesstoken".into(), columns: Vec::new() }
+        Self {
+            user_table: "user".into(),
+            access_token_table: "accesstoken".into(),
+            oauth_account_table: None,
+            columns: Vec::new(),
+        }
     }
 }
 
 impl Names {
     pub(crate) fn column<'a>(&'a self, ours: &'a str) -> &'a str {
         self.columns.iter().find(|(it, _)| it == ours).map_or(ours, |(_, theirs)| theirs)
+    }
+
+    /// The table of accounts with providers. That of other users than `user` is another one.
+    pub(crate) fn oauth_account_table(&self) -> String {
+        match (&self.oauth_account_table, self.user_table.as_str()) {
+            (Some(name), _) => name.clone(),
+            (None, "user") => "oauth_account".into(),
+            (None, other) => format!("{other}_oauth_account"),
+        }
+    }
+
+    /// Our unique index over the key of an account.
+    pub(crate) fn identity_index(&self) -> String {
+        format!("axum_users_{}_identity", self.oauth_account_table())
     }
 
     /// Our side table of sessions.

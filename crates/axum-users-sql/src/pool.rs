@@ -1,12 +1,17 @@
 //! Connections that cannot hang: each call has a time limit, and one that it cut off is not used again.
+//!
+//! The pool of sqlx opens connections; lending them is done here. It tests each one over when it comes back, in a task of its own,
+//! which costs more than a read by primary key; here what just gave its answer needs no test.
 
-use std::{future::Future, io, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    io,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use axum_users_core::DatabaseError;
-use sqlx::{
-    Connection as _,
-    pool::{PoolConnection, PoolOptions},
-};
+use sqlx::{Connection as _, pool::PoolOptions};
 use tokio::{
     runtime::Handle,
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -15,17 +20,32 @@ use tokio::{
 
 use crate::engine::{Engine, Executed};
 
+/// For how long a connection to a server is taken as it is after it gave an answer.
+const JUST_ANSWERED: Duration = Duration::from_millis(500);
+/// How long a connection to a server may lie idle, so that a crowd that has gone leaves none behind.
+const IDLE: Duration = Duration::from_secs(600);
+/// How old a connection to a server may become, so that what it piled up there, and an address that moved, are left behind.
+const LIFETIME: Duration = Duration::from_secs(1800);
+
 /// The connections of a store.
 pub(crate) struct Pool<E: Engine> {
-    pool: sqlx::Pool<E>,
+    opener: sqlx::Pool<E>,
+    /// As many as there may be connections.
+    places: Arc<Semaphore>,
+    size: u32,
+    idle: Arc<Shelf<E>>,
     limit: Duration,
     /// Who writes, where one at a time can: the others wait here and not on a connection each, so that reads go on.
     writer: Option<Arc<Semaphore>>,
 }
 
 impl<E: Engine> Pool<E> {
-    pub(crate) fn new(pool: sqlx::Pool<E>, limit: Duration) -> Self {
-        Self { pool, limit, writer: E::ONE_WRITER.then(|| Arc::new(Semaphore::new(1))) }
+    /// As many connections as `opener` may open.
+    pub(crate) fn new(opener: sqlx::Pool<E>, limit: Duration) -> Self {
+        let size = opener.options().get_max_connections();
+        let places = Arc::new(Semaphore::new(size as usize));
+        let writer = E::ONE_WRITER.then(|| Arc::new(Semaphore::new(1)));
+        Self { opener, places, size, idle: Arc::default(), limit, writer }
     }
 
     /// Ends a call that takes longer than the limit.
@@ -71,43 +91,135 @@ impl<E: Engine> Pool<E> {
 
     /// Closes the connections, once what runs has finished.
     pub(crate) async fn close(&self) {
-        self.pool.close().await;
+        let all = self.places.acquire_many(self.size).await;
+        self.places.close();
+        for kept in self.idle.take_all() {
+            let _ = timeout(self.limit, kept.raw.close()).await;
+        }
+        self.opener.close().await;
+        drop(all);
     }
 
     async fn connection(&self, turn: Option<OwnedSemaphorePermit>) -> Result<Connection<E>, sqlx::Error> {
-        let inner = self.pool.acquire().await?;
-        Ok(Connection { inner: Some(inner), limit: self.limit, is_busy: false, in_transaction: false, turn })
+        let place = match Arc::clone(&self.places).try_acquire_owned() {
+            Ok(place) => place,
+            Err(_) => {
+                let place = timeout(self.limit, Arc::clone(&self.places).acquire_owned()).await;
+                place.map_err(|_| sqlx::Error::PoolTimedOut)?.map_err(|_| sqlx::Error::PoolClosed)?
+            }
+        };
+        let kept = match self.kept().await {
+            Some(kept) => kept,
+            None => {
+                let now = Instant::now();
+                Kept { raw: self.opener.acquire().await?.detach(), opened: now, answered: now }
+            }
+        };
+        let idle = Arc::clone(&self.idle);
+        let limit = self.limit;
+        Ok(Connection {
+            inner: Some(kept),
+            idle,
+            limit,
+            is_busy: false,
+            in_transaction: false,
+            turn,
+            place: Some(place),
+        })
+    }
+
+    /// An idle connection that answers.
+    async fn kept(&self) -> Option<Kept<E>> {
+        if E::OVER_NETWORK {
+            self.idle.take_forgotten().into_iter().for_each(|kept| part_with(kept, self.limit));
+        }
+        let mut kept = self.idle.take()?;
+        if !E::OVER_NETWORK || kept.answered.elapsed() < JUST_ANSWERED {
+            return Some(kept);
+        }
+        // Half of the time: the other half is for a new connection.
+        if matches!(timeout(self.limit / 2, kept.raw.ping()).await, Ok(Ok(()))) {
+            return Some(kept);
+        }
+        // What is left has been idle for longer, and fell silent with it.
+        self.idle.take_all();
+        None
     }
 }
 
-/// A connection that was returned so short a while ago was tested then.
-#[cfg_attr(not(any(feature = "postgres", feature = "mysql")), expect(dead_code, reason = "SQLite is no server"))]
-const JUST_TESTED: Duration = Duration::from_millis(500);
-
-/// Makes a pool on a server test its connections before they are used, without waiting for one that is silent.
+/// Makes a pool on a server open connections whose statements end in time.
 #[cfg_attr(not(any(feature = "postgres", feature = "mysql")), expect(dead_code, reason = "SQLite is no server"))]
 pub(crate) fn over_network<E: Engine>(options: PoolOptions<E>, limit: Duration) -> PoolOptions<E> {
-    options
-        .acquire_timeout(limit)
-        .test_before_acquire(false)
-        .before_acquire(move |connection, about| {
-            // Half of the time: the other half is for a new connection.
-            Box::pin(async move {
-                let idle = about.idle_for;
-                Ok(idle < JUST_TESTED || matches!(timeout(limit / 2, connection.ping()).await, Ok(Ok(()))))
-            })
-        })
-        .after_connect(move |connection, _| Box::pin(E::limit_statements(connection, limit)))
+    options.acquire_timeout(limit).after_connect(move |connection, _| Box::pin(E::limit_statements(connection, limit)))
 }
 
-/// A connection of the pool.
+/// A connection and its age.
+struct Kept<E: Engine> {
+    raw: E::Connection,
+    opened: Instant,
+    /// When it was last known to live.
+    answered: Instant,
+}
+
+impl<E: Engine> Kept<E> {
+    fn is_old(&self) -> bool {
+        self.opened.elapsed() > LIFETIME
+    }
+}
+
+/// Says farewell to the server, beside what runs.
+fn part_with<E: Engine>(kept: Kept<E>, limit: Duration) {
+    if let Ok(runtime) = Handle::try_current() {
+        runtime.spawn(async move { timeout(limit, kept.raw.close()).await });
+    }
+}
+
+/// Connections that nobody uses now; the last one used is the first to be taken.
+struct Shelf<E: Engine>(Mutex<Vec<Kept<E>>>);
+
+impl<E: Engine> Default for Shelf<E> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<E: Engine> Shelf<E> {
+    fn put(&self, kept: Kept<E>) {
+        self.with(|shelf| shelf.push(kept));
+    }
+
+    fn take(&self) -> Option<Kept<E>> {
+        self.with(Vec::pop)
+    }
+
+    /// The one that has been idle for longest, if that is too long.
+    fn take_forgotten(&self) -> Option<Kept<E>> {
+        self.with(|shelf| {
+            let is_forgotten = shelf.first().is_some_and(|kept| kept.answered.elapsed() > IDLE);
+            is_forgotten.then(|| shelf.remove(0))
+        })
+    }
+
+    fn take_all(&self) -> Vec<Kept<E>> {
+        self.with(std::mem::take)
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut Vec<Kept<E>>) -> T) -> T {
+        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// A connection that is lent.
 pub(crate) struct Connection<E: Engine> {
-    inner: Option<PoolConnection<E>>,
+    inner: Option<Kept<E>>,
+    idle: Arc<Shelf<E>>,
     limit: Duration,
     /// Whether an answer is still to come.
     is_busy: bool,
     in_transaction: bool,
     turn: Option<OwnedSemaphorePermit>,
+    /// Given back after the connection.
+    place: Option<OwnedSemaphorePermit>,
 }
 
 impl<E: Engine> Connection<E> {
@@ -137,7 +249,7 @@ impl<E: Engine> Connection<E> {
         &mut self,
         call: impl AsyncFnOnce(&mut E::Connection) -> Result<T, sqlx::Error>,
     ) -> Result<T, sqlx::Error> {
-        let connection = self.inner.as_deref_mut().ok_or(sqlx::Error::PoolClosed)?;
+        let connection = &mut self.inner.as_mut().ok_or(sqlx::Error::PoolClosed)?.raw;
         self.is_busy = true;
         let result = call(connection).await;
         // An error of the database is an answer.
@@ -148,33 +260,70 @@ impl<E: Engine> Connection<E> {
 
 impl<E: Engine> Drop for Connection<E> {
     fn drop(&mut self) {
-        let Some(mut connection) = self.inner.take() else { return };
-        let Ok(runtime) = Handle::try_current() else { return };
-        if self.is_busy && E::OVER_NETWORK {
-            drop(connection.detach());
-            return;
+        let Some(mut kept) = self.inner.take() else { return };
+        if E::OVER_NETWORK {
+            if self.is_busy {
+                return;
+            }
+            kept.answered = Instant::now();
+            if !self.in_transaction && kept.is_old() {
+                return part_with(kept, self.limit);
+            }
         }
-        let is_clean = !self.is_busy && !self.in_transaction;
-        let (limit, turn) = (self.limit, self.turn.take());
+        if !self.is_busy && !self.in_transaction {
+            return self.idle.put(kept);
+        }
+        let Ok(runtime) = Handle::try_current() else { return };
+        let (idle, limit) = (Arc::clone(&self.idle), self.limit);
+        let (turn, place) = (self.turn.take(), self.place.take());
         runtime.spawn(async move {
-            if E::OVER_NETWORK {
-                let rolled_back =
-                    is_clean || matches!(timeout(limit, E::command(&mut connection, "ROLLBACK")).await, Ok(Ok(())));
-                if rolled_back {
-                    // The pool tests it, and would wait for that without an end.
-                    let _ = timeout(limit, connection.return_to_pool()).await;
-                } else {
-                    connection.detach();
-                }
+            let rollback = E::command(&mut kept.raw, "ROLLBACK");
+            let is_clean = if E::OVER_NETWORK {
+                matches!(timeout(limit, rollback).await, Ok(Ok(())))
             } else {
-                if !is_clean {
-                    // There may be none; then this is an error and no harm.
-                    let _ = E::command(&mut connection, "ROLLBACK").await;
-                }
-                connection.return_to_pool().await;
+                // There may be nothing to roll back; then this is an error and no harm.
+                let _ = rollback.await;
+                true
+            };
+            if is_clean {
+                idle.put(kept);
             }
             // Only now: SQLite may have waited for the lock until here.
-            drop(turn);
+            drop((turn, place));
         });
+    }
+}
+
+#[cfg(all(test, feature = "sqlite"))]
+mod tests {
+    use sqlx::{ConnectOptions as _, sqlite::SqliteConnectOptions};
+
+    use super::*;
+
+    async fn kept(opened: Duration, answered: Duration) -> Result<Kept<sqlx::Sqlite>, sqlx::Error> {
+        let (now, raw) = (Instant::now(), SqliteConnectOptions::new().in_memory(true).connect().await?);
+        Ok(Kept { raw, opened: now - opened, answered: now - answered })
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_lay_idle_for_long_is_parted_with_and_the_last_one_used_is_the_next()
+    -> Result<(), sqlx::Error> {
+        let minute = Duration::from_secs(60);
+        let shelf = Shelf::default();
+        shelf.put(kept(IDLE * 2, IDLE + minute).await?);
+        shelf.put(kept(IDLE * 2, IDLE - minute).await?);
+        shelf.put(kept(minute, Duration::ZERO).await?);
+        assert!(shelf.take_forgotten().is_some_and(|it| it.answered.elapsed() > IDLE));
+        assert!(shelf.take_forgotten().is_none());
+        assert!(shelf.take().is_some_and(|it| it.answered.elapsed() < minute));
+        assert_eq!(shelf.take_all().len(), 1);
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_connection_grows_old_whether_it_is_used_or_not() -> Result<(), sqlx::Error> {
+        assert!(!kept(LIFETIME / 2, Duration::ZERO).await?.is_old());
+        assert!(kept(LIFETIME * 2, Duration::ZERO).await?.is_old());
+        Ok(())
     }
 }

@@ -48,10 +48,10 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
         let Some(row) = rows.first() else { return Ok(Rotation::Unknown) };
         let (session, stored) = (state::<E>(row, 0)?, stored::<E>(row)?);
         let unix = now.unix_timestamp();
-        let nonce = match stored.judge(&user, session.as_ref(), successor, unix) {
+        let (nonce, rotated_at) = match stored.judge(&user, session.as_ref(), successor, unix) {
             Verdict::Refuse => return Ok(Rotation::Unknown),
             Verdict::NotVerified => return Ok(Rotation::NotVerified { user_id: owner.clone() }),
-            Verdict::Repeat(nonce) => nonce,
+            Verdict::Repeat(nonce, used_at) => (nonce, OffsetDateTime::from_unix_timestamp(used_at).unwrap_or(now)),
             Verdict::EndSession => {
                 let ended = NewSession::of(stored.session.clone(), "", unix, stored.valid_until, None);
                 self.end_session_in(&mut transaction, owner, &ended).await?;
@@ -64,10 +64,11 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
                 let arguments = self.arguments(vec![integer(unix), text(stored.session.as_str())])?;
                 transaction.execute(self.sql.session_touch.clone(), arguments).await?;
                 transaction.commit().await?;
-                successor.nonce.clone()
+                (successor.nonce.clone(), now)
             }
         };
-        Ok(Rotation::Rotated { user, session: stored.session, valid_until: stored.valid_until, nonce })
+        let (session, valid_until) = (stored.session, stored.valid_until);
+        Ok(Rotation::Rotated { user, session, valid_until, nonce, rotated_at })
     }
 
     async fn put_successor(

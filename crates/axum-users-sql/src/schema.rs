@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// The version that this release makes and understands.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 
 /// Why the schema cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -138,6 +138,7 @@ impl Plan {
         let has_outbox = !E::columns_of(connection, &names.outbox_table()).await?.is_empty();
         let has_buckets = !E::columns_of(connection, &names.bucket_table()).await?.is_empty();
         let has_marks = !E::columns_of(connection, &names.mark_table()).await?.is_empty();
+        let accounts = E::columns_of(connection, &names.oauth_account_table()).await?;
         let schema = E::columns_of(connection, &names.schema_table()).await?;
         let ours = !schema.is_empty();
         let version = if ours { version_of::<E>(connection, names).await? } else { VERSION };
@@ -176,6 +177,12 @@ impl Plan {
         } else {
             let indexes = E::indexes_of(connection, &names.access_token_table).await?;
             statements.extend(complete_tokens::<E>(names, &tokens, &indexes));
+        }
+        if accounts.is_empty() {
+            statements.extend(create_accounts::<P, E>(names, &id_type));
+        } else {
+            let indexes = E::indexes_of(connection, &names.oauth_account_table()).await?;
+            statements.extend(complete_accounts::<E>(names, &accounts, &indexes)?);
         }
         if !has_sessions {
             statements.extend(create_sessions::<E>(names, &id_type));
@@ -356,6 +363,77 @@ fn complete_tokens<E: Engine>(names: &Names, tokens: &[Stored], indexes: &[Strin
         statements.push(format!("CREATE INDEX {} ON {table} (user_id)", E::quote(&index)));
     }
     statements
+}
+
+/// Our columns of accounts with providers: null in rows of the other system.
+fn account_columns<E: Engine>() -> [(&'static str, String); 3] {
+    let exact = E::EXACT_TEXT;
+    [
+        ("sealed_access_token", format!("TEXT{exact}")),
+        ("sealed_refresh_token", format!("TEXT{exact}")),
+        ("identity_key", format!("VARCHAR(43){exact}")),
+    ]
+}
+
+/// The contract's table of accounts with providers, with our columns.
+fn create_accounts<P: UserProfile, E: Engine>(names: &Names, id_type: &str) -> Vec<String> {
+    let name = names.oauth_account_table();
+    let (table, exact) = (E::quote(&name), E::EXACT_TEXT);
+    let id = if counts::<P>() { E::COUNTED_ID.to_owned() } else { format!("{id_type} NOT NULL") };
+    let ours: String =
+        account_columns::<E>().iter().map(|(name, of_type)| format!("    {name} {of_type},\n")).collect();
+    let key = if id.contains("PRIMARY KEY") { "" } else { "    PRIMARY KEY (id),\n" };
+    let index =
+        |column: &str| format!("CREATE INDEX {} ON {table} ({column})", E::quote(&format!("ix_{name}_{column}")));
+    vec![
+        format!(
+            "CREATE TABLE {table} (\n    id {id},\n    user_id {id_type} NOT NULL,\n    \
+             oauth_name VARCHAR(100){exact} NOT NULL,\n    access_token VARCHAR(1024) NOT NULL,\n    \
+             expires_at INTEGER,\n    refresh_token VARCHAR(1024),\n    account_id VARCHAR(320){exact} NOT NULL,\n    \
+             account_email VARCHAR(320){exact} NOT NULL,\n{ours}{key}    \
+             FOREIGN KEY(user_id) REFERENCES {} ({}) ON DELETE CASCADE\n)",
+            E::quote(&names.user_table),
+            E::quote(names.column("id")),
+        ),
+        index("account_id"),
+        index("oauth_name"),
+        index("user_id"),
+        unique_identity::<E>(names),
+    ]
+}
+
+fn unique_identity<E: Engine>(names: &Names) -> String {
+    let (index, table) = (E::quote(&names.identity_index()), E::quote(&names.oauth_account_table()));
+    format!("CREATE UNIQUE INDEX {index} ON {table} (identity_key)")
+}
+
+/// What a table of accounts that is there lacks.
+fn complete_accounts<E: Engine>(
+    names: &Names,
+    accounts: &[Stored],
+    indexes: &[String],
+) -> Result<Vec<String>, SchemaError> {
+    let name = names.oauth_account_table();
+    let table = E::quote(&name);
+    let has = |column: &str| accounts.iter().any(|stored| stored.name.eq_ignore_ascii_case(column));
+    let theirs =
+        ["id", "user_id", "oauth_name", "access_token", "expires_at", "refresh_token", "account_id", "account_email"];
+    if let Some(missing) = theirs.into_iter().find(|column| !has(column)) {
+        return Err(SchemaError::Unexpected(format!(
+            "the table `{name}` has no column `{missing}`: it is not that of accounts with providers; give ours another name"
+        )));
+    }
+    let columns = account_columns::<E>().into_iter().filter(|(column, _)| !has(column));
+    let mut statements: Vec<_> =
+        columns.map(|(column, of_type)| format!("ALTER TABLE {table} ADD COLUMN {column} {of_type}")).collect();
+    let index = format!("ix_{name}_user_id");
+    if !indexes.contains(&index) {
+        statements.push(format!("CREATE INDEX {} ON {table} (user_id)", E::quote(&index)));
+    }
+    if !indexes.contains(&names.identity_index()) {
+        statements.push(unique_identity::<E>(names));
+    }
+    Ok(statements)
 }
 
 /// The end of a side table's columns: its user goes, it goes.

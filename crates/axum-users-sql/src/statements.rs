@@ -1,8 +1,12 @@
 //! Every statement that does not depend on a call, built once from constant names.
 
+mod accounts;
+
 use std::sync::Arc;
 
 use axum_users_core::UserProfile;
+
+pub(crate) use accounts::AccountStatements;
 
 use crate::{
     engine::{Engine, Stored},
@@ -63,6 +67,7 @@ pub(crate) struct Statements {
     pub(crate) bucket_give_back: Arc<str>,
     pub(crate) bucket_fill: Arc<str>,
     pub(crate) buckets_delete_full: Arc<str>,
+    pub(crate) accounts: AccountStatements,
 }
 
 /// What is read of a session, in the order of `sessions::state`.
@@ -71,8 +76,13 @@ const STATE: &str = "s.ended, s.renewed_at, s.created_at, s.seen_at";
 const LISTED: u32 = 1000;
 
 impl Statements {
-    /// For tables whose columns are `users` and `tokens`.
-    pub(crate) fn new<P: UserProfile, E: Engine>(names: &Names, users: &[Stored], tokens: &[Stored]) -> Self {
+    /// For tables whose columns are `users`, `tokens` and `accounts`.
+    pub(crate) fn new<P: UserProfile, E: Engine>(
+        names: &Names,
+        users: &[Stored],
+        tokens: &[Stored],
+        accounts: &[Stored],
+    ) -> Self {
         let columns = map::<P, E>(names, users);
         let user_table = E::quote(&names.user_table);
         let session_table = E::quote(&names.session_table());
@@ -144,7 +154,9 @@ impl Statements {
             },
         );
 
+        let accounts = AccountStatements::new::<P, E>(names, accounts, &select, &user_table, id);
         Self {
+            accounts,
             get: by_id.as_str().into(),
             get_for_update: format!("{by_id}{}", E::FOR_UPDATE).into(),
             get_for_token: format!(

@@ -3,9 +3,10 @@
 use std::{future::Future, sync::Arc};
 
 use axum_users_core::{
-    AccessTokenDatabase, BucketKey, Condition, DatabaseError, EmailKey, Kind, Limit, NewRefreshToken, NewSession,
-    NewToken, NewUser, Outcome, RefreshTokenDatabase, Rotation, SessionId, StoredSession, StoredToken, Successor,
-    Taken, TokenHash, User, UserChange, UserDatabase, UserProfile, Value, WithSession,
+    AccessTokenDatabase, BucketKey, Condition, DatabaseError, EmailKey, Kind, Limit, NewOAuthAccount, NewRefreshToken,
+    NewSession, NewToken, NewUser, OAuthAccount, OAuthIdentity, Outcome, RefreshTokenDatabase, Rotation, SessionId,
+    StoredSession, StoredToken, Successor, Taken, TokenHash, User, UserChange, UserDatabase, UserProfile, Value,
+    WithOAuthAccount, WithSession,
     outbox::{Claimed, Message, Settled},
 };
 use time::OffsetDateTime;
@@ -191,6 +192,43 @@ impl<P: UserProfile> UserDatabase<P> for SqlStore<P> {
     async fn delete_full_buckets(&self, now: i64, limit: u32) -> Result<u64, DatabaseError> {
         finished!(self, store => store.delete_full_buckets(now, limit))
     }
+    fn keeps_oauth_accounts(&self) -> bool {
+        true
+    }
+    async fn get_by_oauth_account(
+        &self,
+        identity: &OAuthIdentity,
+    ) -> Result<Option<WithOAuthAccount<P>>, DatabaseError> {
+        within_limit!(self, store => store.get_by_oauth_account(identity))
+    }
+    async fn create_with_oauth_account(
+        &self,
+        user: NewUser<P>,
+        account: NewOAuthAccount,
+    ) -> Result<User<P>, DatabaseError> {
+        finished!(self, store => store.create_with_oauth_account(user, account))
+    }
+    async fn put_oauth_account(
+        &self,
+        id: &P::Id,
+        account: NewOAuthAccount,
+        only_if: Vec<Condition>,
+    ) -> Result<Outcome<User<P>>, DatabaseError> {
+        let id = id.clone();
+        finished!(self, store => store.put_oauth_account(&id, account, only_if))
+    }
+    async fn oauth_accounts(&self, id: &P::Id) -> Result<Vec<OAuthAccount<P>>, DatabaseError> {
+        within_limit!(self, store => store.oauth_accounts(id))
+    }
+    async fn remove_oauth_account(
+        &self,
+        id: &P::Id,
+        account: &P::Id,
+        only_if: Vec<Condition>,
+    ) -> Result<Outcome<bool>, DatabaseError> {
+        let (id, account) = (id.clone(), account.clone());
+        finished!(self, store => store.remove_oauth_account(&id, &account, only_if))
+    }
     async fn ping(&self) -> Result<(), DatabaseError> {
         within_limit!(self, store => store.ping())
     }
@@ -252,11 +290,12 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
         let mut connection = schema.acquire().await.map_err(SchemaError::Sql)?;
         let users = E::columns_of(&mut connection, &names.user_table).await.map_err(SchemaError::Sql)?;
         let tokens = E::columns_of(&mut connection, &names.access_token_table).await.map_err(SchemaError::Sql)?;
+        let accounts = E::columns_of(&mut connection, &names.oauth_account_table()).await.map_err(SchemaError::Sql)?;
         drop(connection);
         if E::OVER_NETWORK {
             schema.close().await;
         }
-        let sql = Statements::new::<P, E>(&names, &users, &tokens);
+        let sql = Statements::new::<P, E>(&names, &users, &tokens, &accounts);
         Ok(Self { pool, names, sql, profile: std::marker::PhantomData })
     }
 

@@ -48,7 +48,17 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
         rows.iter().map(|row| self.user(row)).collect()
     }
 
-    pub(crate) async fn create(&self, mut user: NewUser<P>) -> Result<User<P>, DatabaseError> {
+    pub(crate) async fn create(&self, user: NewUser<P>) -> Result<User<P>, DatabaseError> {
+        let mut connection = self.pool.writer().await.map_err(|error| self.classify(error))?;
+        self.create_in(&mut connection, user).await.map_err(|failure| self.failure(failure))
+    }
+
+    /// On a connection of somebody who may be in a transaction.
+    pub(crate) async fn create_in(
+        &self,
+        connection: &mut Connection<E>,
+        mut user: NewUser<P>,
+    ) -> Result<User<P>, Failure> {
         let mut values: Vec<(Kind, Value)> = Vec::with_capacity(at::PROFILE + P::columns().len());
         if !counts::<P>() {
             let id = user.id.as_ref().ok_or_else(|| DatabaseError::Driver("this store does not count ids".into()))?;
@@ -65,16 +75,13 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
         ]);
         values.extend(P::columns().iter().map(|column| column.kind).zip(user.profile.encode()));
         let arguments = self.arguments(values)?;
-        let mut connection = self.pool.writer().await.map_err(|error| self.classify(error))?;
         let id = if counts::<P>() && E::RETURNING {
-            let rows = connection.fetch(self.sql.insert.clone(), arguments).await;
-            let rows = rows.map_err(|error| self.classify(error))?;
+            let rows = connection.fetch(self.sql.insert.clone(), arguments).await?;
             let row = rows.first().ok_or_else(|| DatabaseError::Driver("no id came back".into()))?;
             user.tokens_valid_after = read::<Option<i64>, E>(row, 1)?;
             read::<P::Id, E>(row, 0)?
         } else {
-            let done = connection.execute(self.sql.insert.clone(), arguments).await;
-            let done = done.map_err(|error| self.classify(error))?;
+            let done = connection.execute(self.sql.insert.clone(), arguments).await?;
             match &user.id {
                 Some(id) if !counts::<P>() => id.clone(),
                 _ => P::Id::parse(&done.last_id.to_string())
@@ -135,7 +142,8 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
             transaction.execute(self.sql.remember_valid_after.clone(), arguments).await?;
         }
         // The tables' own cascades do the same, where the application declared them.
-        for sql in [&self.sql.tokens_end, &self.sql.refresh_end, &self.sql.sessions_end, &self.sql.delete] {
+        let theirs = [&self.sql.tokens_end, &self.sql.refresh_end, &self.sql.sessions_end, &self.sql.accounts.end];
+        for sql in theirs.into_iter().chain([&self.sql.delete]) {
             transaction.execute(sql.clone(), self.arguments(vec![self.id(id)])?).await?;
         }
         transaction.commit().await?;
@@ -249,7 +257,7 @@ pub(crate) enum Ended {
 }
 
 impl Ended {
-    fn into_outcome<T>(self) -> Outcome<T> {
+    pub(crate) fn into_outcome<T>(self) -> Outcome<T> {
         match self {
             Self::Missing => Outcome::Missing,
             Self::Refused(condition) => Outcome::Refused(condition),

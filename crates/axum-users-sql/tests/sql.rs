@@ -2,6 +2,8 @@
 //! `cargo xtask test` and `cargo xtask services` set.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a failing step fails the test")]
 
+#[path = "sql/accounts.rs"]
+mod accounts;
 #[path = "sql/adoption.rs"]
 mod adoption;
 #[path = "sql/databases.rs"]

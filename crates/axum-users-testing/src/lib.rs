@@ -3,13 +3,14 @@
 //! ```
 //! # #[tokio::main] async fn main() {
 //! use axum_users_core::memory::MemoryStore;
-//! use axum_users_testing::{Sample, access_token_database, buckets, session_database, user_database};
+//! use axum_users_testing::{Sample, access_token_database, buckets, oauth_accounts, session_database, user_database};
 //!
 //! // Each call of the closure makes an empty store.
 //! user_database::<Sample, _>(async || MemoryStore::new()).await;
 //! access_token_database::<Sample, _>(async || MemoryStore::new()).await;
 //! session_database::<Sample, _>(async || MemoryStore::new()).await;
 //! buckets::<Sample, _>(async || MemoryStore::new()).await;
+//! oauth_accounts::<Sample, _>(async || MemoryStore::new()).await;
 //! # }
 //! ```
 //!
@@ -19,6 +20,7 @@
 
 mod buckets;
 mod messages;
+mod oauth_accounts;
 mod sample;
 mod sessions;
 mod strategy;
@@ -27,6 +29,7 @@ mod users;
 
 pub use buckets::buckets;
 pub use messages::messages;
+pub use oauth_accounts::oauth_accounts;
 pub use sample::{CountedSample, Sample, SampleProfile, Tier};
 pub use sessions::session_database;
 pub use strategy::strategy;

@@ -209,14 +209,19 @@ fn successor(text: &str) -> Successor {
 
 async fn rotation<P: SampleProfile, D: UserDatabase<P> + RefreshTokenDatabase<P>>(db: D) {
     let (id, session) = with_refresh(&db).await;
-    let Rotation::Rotated { user, session: of, valid_until, nonce } = rotate(&db, "first", "second", 1).await else {
+    let Rotation::Rotated { user, session: of, valid_until, nonce, rotated_at } =
+        rotate(&db, "first", "second", 1).await
+    else {
         panic!("a fresh token is rotated")
     };
     assert_eq!((user.id, of, valid_until), (id.clone(), session.id.clone(), NOW + 3600));
     assert_eq!(nonce, format!("{:-<43}", "second"));
-    // The answer was lost: the same successor again, and no other.
-    let Rotation::Rotated { nonce: again, .. } = rotate(&db, "first", "never", 11).await else { panic!("repeated") };
-    assert_eq!(again, nonce);
+    assert_eq!(rotated_at, at(1));
+    // The answer was lost: the same successor again, and no other, as of then.
+    let Rotation::Rotated { nonce: again, rotated_at, .. } = rotate(&db, "first", "never", 11).await else {
+        panic!("repeated")
+    };
+    assert_eq!((again, rotated_at), (nonce, at(1)));
     assert!(matches!(rotate(&db, "never", "x", 2).await, Rotation::Unknown));
     assert!(matches!(rotate(&db, "second", "third", 3).await, Rotation::Rotated { .. }));
     assert!(matches!(rotate(&db, "unknown", "x", 3).await, Rotation::Unknown));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
-use axum_users_core::{DatabaseError, Issue, Veto};
+use axum_users_core::{BadOAuthState, DatabaseError, Issue, Veto};
 use http::{HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 
@@ -64,6 +64,22 @@ error_codes! {
     ResetPasswordInvalidPassword = "RESET_PASSWORD_INVALID_PASSWORD",
     /// The refresh token counts for nothing (any more); `error` is `invalid_grant` (RFC 6749 section 5.2).
     RefreshBadToken = "REFRESH_BAD_TOKEN",
+    /// The state of a login by a provider cannot be read, or nobody here signed it.
+    AccessTokenDecodeError = "ACCESS_TOKEN_DECODE_ERROR",
+    /// The state of a login by a provider is older than ten minutes.
+    AccessTokenAlreadyExpired = "ACCESS_TOKEN_ALREADY_EXPIRED",
+    /// The state of a login by a provider is for another browser, provider, backend or flow, or was used already.
+    OAuthInvalidState = "OAUTH_INVALID_STATE",
+    /// The provider, or the person there, refused, or its answer is of no use.
+    OAuthProviderError = "OAUTH_PROVIDER_ERROR",
+    /// The provider tells no address that a user can have.
+    OAuthNotAvailableEmail = "OAUTH_NOT_AVAILABLE_EMAIL",
+    /// The address, or the account with the provider, belongs to a user already.
+    OAuthUserAlreadyExists = "OAUTH_USER_ALREADY_EXISTS",
+    /// `redirect_to` leads to where browsers are not sent.
+    OAuthRedirectNotAllowed = "OAUTH_REDIRECT_NOT_ALLOWED",
+    /// The user could not log in any more.
+    LastLoginMethod = "LAST_LOGIN_METHOD",
     /// Nobody could manage users any more.
     LastSuperuser = "LAST_SUPERUSER",
 }
@@ -121,6 +137,17 @@ impl From<Error> for ApiError {
             Error::InvalidResetToken => Self::Code(ErrorCode::ResetPasswordBadToken),
             Error::InvalidRefreshToken => Self::OAuth("invalid_grant", ErrorCode::RefreshBadToken.as_str()),
             Error::LastSuperuser => Self::Code(ErrorCode::LastSuperuser),
+            Error::BadOAuthState(BadOAuthState::Unreadable) => Self::Code(ErrorCode::AccessTokenDecodeError),
+            Error::BadOAuthState(BadOAuthState::Expired) => Self::Code(ErrorCode::AccessTokenAlreadyExpired),
+            Error::BadOAuthState(BadOAuthState::OtherUser) => Self::BadBody("Bad Request".into()),
+            Error::BadOAuthState(_) => Self::Code(ErrorCode::OAuthInvalidState),
+            Error::OAuthProvider(error) => {
+                tracing::warn!(error = %chain(&error), "a provider did not do it");
+                Self::Code(ErrorCode::OAuthProviderError)
+            }
+            Error::OAuthEmailUnavailable => Self::Code(ErrorCode::OAuthNotAvailableEmail),
+            Error::OAuthAccountAlreadyExists => Self::Code(ErrorCode::OAuthUserAlreadyExists),
+            Error::LastLoginMethod => Self::Code(ErrorCode::LastLoginMethod),
             Error::UserNotExists => Self::NotFound,
             Error::SessionEnded => Self::Denied(Denied::UNAUTHORIZED),
             Error::ValueOutOfRange => Self::Unprocessable(vec![Issue::new(
@@ -140,6 +167,21 @@ impl From<Error> for ApiError {
                 tracing::error!(error = %chain(&other), "unexpected error");
                 Self::Internal
             }
+        }
+    }
+}
+
+impl ApiError {
+    /// The same on the routes of providers.
+    pub(crate) fn of_oauth(error: Error) -> Self {
+        match error {
+            Error::UserAlreadyExists => Self::Code(ErrorCode::OAuthUserAlreadyExists),
+            Error::ValueAlreadyExists(field) => {
+                Self::Explained(ErrorCode::RegisterValueAlreadyExists, "field", Value::from(field))
+            }
+            // Nothing that a client sent is stored here.
+            Error::ValueOutOfRange => Self::Code(ErrorCode::OAuthProviderError),
+            other => other.into(),
         }
     }
 }

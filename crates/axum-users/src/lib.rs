@@ -89,8 +89,10 @@ mod error;
 mod extract;
 mod guard;
 mod input;
+mod oauth_settings;
 pub mod openapi;
 mod origin;
+mod redirect;
 mod respond;
 mod routes;
 mod schemas;
@@ -103,6 +105,8 @@ pub use axum_users_mail::{
     DevelopmentMailer, MailTemplates, MailTemplatesBuilder, RenderedMail, SmtpConfigError, SmtpMailer,
     SmtpMailerBuilder, TemplateError,
 };
+#[cfg(feature = "oauth")]
+pub use axum_users_oauth::{AppleKey, OAuth2, OAuth2Endpoints, OAuthConfigError, OpenId};
 #[cfg(feature = "redis")]
 pub use axum_users_redis::{RedisClient, RedisClientBuilder, RedisConfigError, RedisStrategy};
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
@@ -115,8 +119,9 @@ pub use breached::BreachedPasswordsRange;
 pub use error::{ErrorCode, FRESH_LOGIN_REQUIRED};
 pub use extract::{CurrentUser, PresentedToken};
 pub use guard::{Active, Anyone, Denied, Guard, Superuser, Verified};
+pub use oauth_settings::OAuthSettings;
 pub use origin::RequestOrigin;
 pub use routes::client_address;
-pub use schemas::{SessionRead, UserRead};
+pub use schemas::{OAuthAccountRead, SessionRead, UserRead};
 pub use transport::{BearerTransport, CookieTransport, LoginTokens, SameSite, Transport};
 pub use users::{ConfigError, Users, UsersBuilder};

@@ -1,6 +1,9 @@
 //! What requests and answers look like: the five fields of every user and the application's own.
 
-use axum_users_core::{Body, Email, Fields, FromBody, ProfileRead, SessionId, StoredSession, UserCreate, UserUpdate};
+use axum_users_core::{
+    Body, Email, Fields, FromBody, OAuthAccount, OAuthToken, ProfileRead, SessionId, StoredSession, UserCreate,
+    UserUpdate,
+};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
@@ -22,7 +25,17 @@ pub struct UserRead<P: UserProfile> {
     is_active: bool,
     is_superuser: bool,
     is_verified: bool,
+    oauth_accounts: Option<Vec<OAuthAccountRead<P>>>,
     profile: P::Read,
+}
+
+impl<P: UserProfile> UserRead<P> {
+    /// With the member `oauth_accounts`.
+    #[must_use]
+    pub fn with_oauth_accounts(mut self, accounts: Vec<OAuthAccountRead<P>>) -> Self {
+        self.oauth_accounts = Some(accounts);
+        self
+    }
 }
 
 impl<P: UserProfile> From<User<P>> for UserRead<P> {
@@ -33,6 +46,7 @@ impl<P: UserProfile> From<User<P>> for UserRead<P> {
             is_active: user.is_active,
             is_superuser: user.is_superuser,
             is_verified: user.is_verified,
+            oauth_accounts: None,
             profile: user.profile.into(),
         }
     }
@@ -46,7 +60,70 @@ impl<P: UserProfile> Serialize for UserRead<P> {
         map.serialize_entry("is_active", &self.is_active)?;
         map.serialize_entry("is_superuser", &self.is_superuser)?;
         map.serialize_entry("is_verified", &self.is_verified)?;
+        if let Some(accounts) = &self.oauth_accounts {
+            map.serialize_entry("oauth_accounts", accounts)?;
+        }
         self.profile.serialize_members(&mut map)?;
+        map.end()
+    }
+}
+
+/// An account with a provider as an answer shows it.
+pub struct OAuthAccountRead<P: UserProfile> {
+    account: OAuthAccount<P>,
+    tokens: ShownTokens,
+}
+
+enum ShownTokens {
+    Omitted,
+    Empty,
+    InClear(Option<OAuthToken>),
+}
+
+impl<P: UserProfile> OAuthAccountRead<P> {
+    /// Who it is, and no tokens.
+    #[must_use]
+    pub fn without_tokens(account: OAuthAccount<P>) -> Self {
+        Self { account, tokens: ShownTokens::Omitted }
+    }
+
+    /// With empty texts in the place of tokens, for clients that ask for these members.
+    #[must_use]
+    pub fn with_empty_tokens(account: OAuthAccount<P>) -> Self {
+        Self { account, tokens: ShownTokens::Empty }
+    }
+
+    /// With its tokens in clear, as far as there are any.
+    ///
+    /// # Security
+    /// Whoever sees the answer acts at the provider as this user: a script in the page, an extension, a log on the way.
+    #[must_use]
+    pub fn danger_with_tokens(account: OAuthAccount<P>, tokens: Option<OAuthToken>) -> Self {
+        Self { account, tokens: ShownTokens::InClear(tokens) }
+    }
+}
+
+impl<P: UserProfile> Serialize for OAuthAccountRead<P> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { account, tokens } = self;
+        let (access, refresh) = match tokens {
+            ShownTokens::Omitted => (None, None),
+            ShownTokens::Empty => (Some(""), account.refresh_token.as_ref().map(|_| "")),
+            ShownTokens::InClear(tokens) => (
+                Some(tokens.as_ref().map_or("", |tokens| tokens.access_token.expose())),
+                tokens.as_ref().and_then(|tokens| Some(tokens.refresh_token.as_ref()?.expose())),
+            ),
+        };
+        let mut map = serializer.serialize_map(None)?;
+        axum_users_core::serialize_member(&mut map, "id", &account.id)?;
+        map.serialize_entry("oauth_name", &account.oauth_name)?;
+        if let Some(access) = access {
+            map.serialize_entry("access_token", access)?;
+            map.serialize_entry("expires_at", &account.expires_at)?;
+            map.serialize_entry("refresh_token", &refresh)?;
+        }
+        map.serialize_entry("account_id", &account.account_id)?;
+        map.serialize_entry("account_email", &account.account_email)?;
         map.end()
     }
 }

@@ -3,13 +3,17 @@
 use std::{ops::Deref, sync::Arc, time::Duration};
 
 use axum_users_core::{
-    Clock, KnownDevices, PasswordPolicy, PasswordPool, Throttle, TokenSettings, UserDatabase, UserHooks,
-    UserManagerBuilder,
+    AnyOAuthClient, Clock, KnownDevices, OAuthClient, OAuthKeys, PasswordPolicy, PasswordPool, Throttle, TokenSettings,
+    UserDatabase, UserHooks, UserManagerBuilder,
     mail::Mailer,
     password::{BreachedPasswords, OnFailure},
 };
 
-use crate::{AuthBackend, RequestOrigin, UserManager, UserProfile, input::BODY_LIMIT};
+use crate::{
+    AuthBackend, CookieTransport, OAuthSettings, RequestOrigin, UserManager, UserProfile,
+    input::BODY_LIMIT,
+    oauth_settings::{OAuth, OAuthProvider},
+};
 
 /// User management of one kind of user: manager, backends, routers. A cheap handle, part of the application's state.
 ///
@@ -47,10 +51,12 @@ struct Inner<P: UserProfile> {
     manager: UserManager<P>,
     backends: Vec<AuthBackend<P>>,
     requires_verification: bool,
+    registration: bool,
     allowed_origins: Vec<String>,
     body_limit: usize,
     trusted_proxies: usize,
     strict: bool,
+    oauth: OAuth,
 }
 
 /// Everything that the manager can do, `users.create(…)`, `users.update(…)`, without a detour.
@@ -68,10 +74,13 @@ impl<P: UserProfile> Users<P> {
             manager: UserManager::builder(database),
             backends: Vec::new(),
             requires_verification: false,
+            registration: true,
             allowed_origins: Vec::new(),
             body_limit: BODY_LIMIT,
             trusted_proxies: 0,
             strict: false,
+            oauth: OAuth::default(),
+            has_oauth_keys: false,
         }
     }
 
@@ -97,6 +106,15 @@ impl<P: UserProfile> Users<P> {
     /// [`RequestOrigin::Own`] only.
     pub fn request_origin(&self, headers: &http::HeaderMap) -> RequestOrigin {
         RequestOrigin::of(headers, self.allowed_origins())
+    }
+
+    pub(crate) fn oauth(&self) -> &OAuth {
+        &self.0.oauth
+    }
+
+    /// Whether everybody may register.
+    pub(crate) fn registers(&self) -> bool {
+        self.0.registration
     }
 
     pub(crate) fn requires_verification(&self) -> bool {
@@ -126,10 +144,13 @@ pub struct UsersBuilder<P: UserProfile> {
     manager: UserManagerBuilder<P>,
     backends: Vec<AuthBackend<P>>,
     requires_verification: bool,
+    registration: bool,
     allowed_origins: Vec<String>,
     body_limit: usize,
     trusted_proxies: usize,
     strict: bool,
+    oauth: OAuth,
+    has_oauth_keys: bool,
 }
 
 impl<P: UserProfile> UsersBuilder<P> {
@@ -217,6 +238,13 @@ impl<P: UserProfile> UsersBuilder<P> {
         self
     }
 
+    /// Whether [`router`](Users::router) has a route to register by. Without it users are made by your program, the command line, and
+    /// their first login by a provider. Default: true.
+    pub fn registration(mut self, registration: bool) -> Self {
+        self.registration = registration;
+        self
+    }
+
     /// Whether the auth and users routes let verified users only pass. Default: false.
     pub fn requires_verification(mut self, required: bool) -> Self {
         self.requires_verification = required;
@@ -247,6 +275,58 @@ impl<P: UserProfile> UsersBuilder<P> {
     pub fn strict(mut self, strict: bool) -> Self {
         self.manager = self.manager.strict(strict);
         self.strict = strict;
+        self
+    }
+
+    /// A provider that people log in by (`GET /auth/<provider>/authorize` and `/callback`), and link accounts with (the same below
+    /// `/auth/associate`). Needs [`oauth_keys`](Self::oauth_keys), a store that keeps such accounts, and where browsers come back
+    /// to: [`public_url`](Self::public_url). Default: none.
+    pub fn oauth(mut self, client: impl OAuthClient, settings: OAuthSettings) -> Self {
+        self.oauth.providers.push(Arc::new(OAuthProvider::new(AnyOAuthClient::new(client), settings)));
+        self
+    }
+
+    /// The keys of logins by providers.
+    pub fn oauth_keys(mut self, keys: OAuthKeys) -> Self {
+        self.has_oauth_keys = true;
+        self.manager = self.manager.oauth(keys);
+        self
+    }
+
+    /// The cookie that a browser keeps while it is at a provider. Default: `fastapiusersoauthcsrf`, with the settings of
+    /// [`CookieTransport::new`].
+    pub fn oauth_cookie(mut self, cookie: CookieTransport) -> Self {
+        self.oauth.cookie = cookie;
+        self
+    }
+
+    /// Where browsers find us, `https://users.example.com`, with the path that all our routes stand below, if there is one. What a
+    /// request says of its host is not believed.
+    pub fn public_url(mut self, url: impl Into<String>) -> Self {
+        self.oauth.public_url = Some(url.into().trim_end_matches('/').to_owned());
+        self
+    }
+
+    /// Lets `redirect_to` of `/authorize` say where a browser goes after a login by a provider: to a path of ours, or to exactly
+    /// one of these URLs. Default: it is not looked at, and the callback answers as a login does.
+    pub fn allowed_redirects(mut self, urls: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.oauth.redirects = Some(urls.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Whether users are shown with their accounts (`oauth_accounts`). Their tokens are empty texts, and left out in
+    /// [strict](Self::strict). Default: false.
+    pub fn show_oauth_accounts(mut self, show: bool) -> Self {
+        self.oauth.shown = show;
+        self
+    }
+
+    /// Whether those accounts are shown with the tokens of the provider in clear. Default: false.
+    ///
+    /// # Security
+    /// Whoever sees such an answer acts at the provider as this user: a script in the page, an extension, a log on the way.
+    pub fn danger_expose_oauth_tokens(mut self, expose: bool) -> Self {
+        self.oauth.exposes_tokens = expose;
         self
     }
 
@@ -291,18 +371,28 @@ impl<P: UserProfile> UsersBuilder<P> {
             }
             identifiers.push(identifier);
         }
+        let names: Vec<_> = self.backends.iter().map(AuthBackend::name).collect();
+        self.oauth.checked(&names)?;
+        if !self.oauth.providers.is_empty() && !self.has_oauth_keys {
+            return Err(ConfigError::new("logins by providers need keys: `.oauth_keys(OAuthKeys::new(…)?)`"));
+        }
         let manager = self
             .manager
             .build()
             .map_err(|error| ConfigError::new(format!("no threads for hashing passwords: {error}")))?;
+        if !self.oauth.providers.is_empty() && !manager.keeps_oauth_accounts() {
+            return Err(ConfigError::new("this store keeps no accounts with providers"));
+        }
         Ok(Users(Arc::new(Inner {
             manager,
             backends: self.backends,
             requires_verification: self.requires_verification,
+            registration: self.registration,
             allowed_origins: self.allowed_origins,
             body_limit: self.body_limit,
             trusted_proxies: self.trusted_proxies,
             strict: self.strict,
+            oauth: self.oauth,
         })))
     }
 }

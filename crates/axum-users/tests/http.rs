@@ -33,12 +33,20 @@ mod input;
 mod late;
 #[path = "http/mailed.rs"]
 mod mailed;
+#[path = "http/oauth.rs"]
+mod oauth;
+#[path = "http/oauth_accounts.rs"]
+mod oauth_accounts;
+#[path = "http/oauth_states.rs"]
+mod oauth_states;
 #[path = "http/openapi.rs"]
 mod openapi;
 #[path = "http/passwords.rs"]
 mod passwords;
 #[path = "http/people.rs"]
 mod people;
+#[path = "http/provider.rs"]
+mod provider;
 #[path = "http/races.rs"]
 mod races;
 #[path = "http/refresh.rs"]

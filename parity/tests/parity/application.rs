@@ -11,12 +11,12 @@ use axum::{
 use axum_users::password::{Argon2Params, DefaultHasher, PasswordPool};
 use axum_users::{
     Active, Anyone, AuthBackend, BearerTransport, Clock, CookieTransport, CurrentUser, DatabaseStrategy, Denied, Guard,
-    InvalidPassword, JwtStrategy, PasswordContext, PresentedToken, RedisClient, RedisStrategy, SqlStore, TokenSettings,
-    User, UserHooks, UserProfile, Users,
+    InvalidPassword, JwtStrategy, OAuthKeys, OAuthSettings, PasswordContext, PresentedToken, RedisClient,
+    RedisStrategy, SqlStore, TokenSettings, User, UserHooks, UserProfile, Users,
 };
 use serde_json::json;
 
-use crate::database::variable;
+use crate::{database::variable, google::Google};
 
 pub(crate) const SECRET: &[u8] = b"SECRET-SECRET-SECRET-SECRET-SECRET-0123456789";
 const HOUR: Duration = Duration::from_secs(3600);
@@ -40,6 +40,9 @@ impl<P: UserProfile> UserHooks<P> for RecordedRule {
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Settings {
     pub(crate) requires_verification: bool,
+    pub(crate) associate_by_email: bool,
+    /// Cookie first, another way back from the provider, verified by default, accounts shown.
+    pub(crate) cookie_redirect: bool,
 }
 
 /// Router and users; what the recording does with SQL is done to the store's database.
@@ -57,13 +60,25 @@ pub(crate) async fn application<P: UserProfile>(url: &str, clock: Clock, setting
         AuthBackend::new("db", bearer("db"), DatabaseStrategy::new(store.clone(), HOUR)),
         AuthBackend::new("redis", bearer("redis"), redis),
     ];
+    let mut backends = Vec::from(backends);
+    let mut google =
+        OAuthSettings::new().optional_scopes(["a", "b", "c"]).associate_by_email(settings.associate_by_email);
+    if settings.cookie_redirect {
+        backends.swap(0, 1);
+        google = google.redirect_url("https://front.example/cb").is_verified_by_default(true);
+    }
     let mailed = || TokenSettings::danger_weak_secret(SECRET).unwrap();
     let mut users = Users::builder(store)
         .verification(mailed())
         .reset_password(mailed())
         .hooks(RecordedRule)
         .passwords(PasswordPool::builder(cheap).build().unwrap())
-        .clock(clock)
+        .clock(clock.clone())
+        .public_url("http://localhost:8000")
+        .oauth_keys(OAuthKeys::danger_weak_secret(SECRET).unwrap())
+        .oauth(Google::new(clock), google)
+        .show_oauth_accounts(settings.cookie_redirect)
+        .danger_expose_oauth_tokens(true)
         .throttle(None)
         .requires_verification(settings.requires_verification)
         .keep_last_superuser(false)

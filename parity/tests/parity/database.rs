@@ -57,6 +57,8 @@ impl Engine {
 impl Database {
     /// Runs a statement of the recording, which was made with SQLite.
     pub(crate) async fn run(&mut self, sql: &str) {
+        // SQLite compares in any case.
+        let sql = sql.replace("email LIKE", "lower(email) LIKE");
         let quoted = |quote: char| sql.replace("UPDATE user SET", &format!("UPDATE {quote}user{quote} SET"));
         match self {
             Self::Sqlite(connection) => {

@@ -20,8 +20,8 @@ use crate::{
 /// When the exchanges were recorded: tokens of the recording still live.
 const RECORDED_AT: i64 = 1_795_470_729;
 
-/// Routes of later releases: their steps are not sent.
-const LATER: [&str; 2] = ["/auth/google/", "/auth/associate/"];
+/// When the suite `cookie_redirect` was.
+const SHOWN_AT: i64 = 1_795_471_146;
 
 /// The fingerprint in the reset tokens of the recording that fit the password hash of then.
 const FINGERPRINT: &str =
@@ -39,6 +39,16 @@ const ALLOWED: &[(&str, usize, u16, &str)] = &[
     ("main", 422, 400, "an inactive user is not verified, and `exp` must be there"),
     ("main", 423, 400, "the user is inactive"),
     ("main", 463, 400, "`exp` must be there"),
+    ("main", 480, 400, "the provider's words are not repeated"),
+    ("main", 481, 400, "the provider's words are not repeated"),
+    ("main", 498, 400, "a state says what it is for, and when it ends"),
+    ("main", 499, 400, "a state says what it is for, and when it ends"),
+    ("main", 519, 400, "an account belongs to one user"),
+    ("main", 520, 200, "an account belongs to one user"),
+    ("main", 522, 400, "a state says what it is for"),
+    ("main", 523, 400, "a state is for one flow"),
+    ("main", 530, 400, "an empty address is none"),
+    ("main", 531, 400, "nor is any text"),
     ("integer_ids", 6, 404, "an id has one spelling"),
     ("integer_ids", 7, 404, "an id has one spelling"),
 ];
@@ -49,7 +59,7 @@ const ALLOWED: &[(&str, usize, u16, &str)] = &[
 struct Counted {}
 
 macro_rules! suites {
-    ($($engine:ident: $uuid:ident $counted:ident $verified:ident;)*) => {$(
+    ($($engine:ident: $uuid:ident $counted:ident $verified:ident $linked:ident $shown:ident;)*) => {$(
         #[tokio::test(flavor = "multi_thread")]
         async fn $uuid() {
             Run::<()>::new(Engine::$engine, "main", Settings::default()).await.all().await;
@@ -60,15 +70,25 @@ macro_rules! suites {
         }
         #[tokio::test(flavor = "multi_thread")]
         async fn $verified() {
-            let settings = Settings { requires_verification: true };
+            let settings = Settings { requires_verification: true, ..Settings::default() };
             Run::<()>::new(Engine::$engine, "requires_verification", settings).await.all().await;
+        }
+        #[tokio::test(flavor = "multi_thread")]
+        async fn $linked() {
+            let settings = Settings { associate_by_email: true, ..Settings::default() };
+            Run::<()>::new(Engine::$engine, "assoc_by_email", settings).await.all().await;
+        }
+        #[tokio::test(flavor = "multi_thread")]
+        async fn $shown() {
+            let settings = Settings { cookie_redirect: true, ..Settings::default() };
+            Run::<()>::new(Engine::$engine, "cookie_redirect", settings).await.all().await;
         }
     )*};
 }
 suites! {
-    Sqlite: sqlite_uuid_users sqlite_counted_users sqlite_where_verification_is_required;
-    Postgres: postgres_uuid_users postgres_counted_users postgres_where_verification_is_required;
-    MySql: mysql_uuid_users mysql_counted_users mysql_where_verification_is_required;
+    Sqlite: sqlite_uuid_users sqlite_counted_users sqlite_where_verification_is_required sqlite_linked_by_address sqlite_with_accounts_shown;
+    Postgres: postgres_uuid_users postgres_counted_users postgres_where_verification_is_required postgres_linked_by_address postgres_with_accounts_shown;
+    MySql: mysql_uuid_users mysql_counted_users mysql_where_verification_is_required mysql_linked_by_address mysql_with_accounts_shown;
 }
 
 /// One suite on its way.
@@ -85,13 +105,17 @@ struct Run<P: UserProfile> {
     clock: Clock,
     /// Ours in the place of [`FINGERPRINT`].
     fingerprint: Option<String>,
+    /// How each recorded state began.
+    starts: BTreeMap<String, Value>,
 }
 
 impl<P: UserProfile> Run<P> {
     async fn new(engine: Engine, name: &str, settings: Settings) -> Self {
         let suite = recorded().into_iter().find(|suite| suite.name == name).unwrap();
         let url = engine.empty().await;
-        let clock = Clock::mock(OffsetDateTime::from_unix_timestamp(RECORDED_AT).unwrap());
+        // Where accounts are shown, so is when their tokens expire.
+        let at = if settings.cookie_redirect { SHOWN_AT } else { RECORDED_AT };
+        let clock = Clock::mock(OffsetDateTime::from_unix_timestamp(at).unwrap());
         let (router, users) = application::<P>(&url, clock.clone(), settings).await;
         let replay = Replay::new(router);
         let database = engine.open(&url).await;
@@ -105,6 +129,7 @@ impl<P: UserProfile> Run<P> {
             wrong: Vec::new(),
             clock,
             fingerprint: None,
+            starts: BTreeMap::new(),
         }
     }
 
@@ -116,11 +141,10 @@ impl<P: UserProfile> Run<P> {
                 self.database.run(&sql).await;
                 continue;
             }
-            let path = step["request"]["path"].as_str().unwrap();
-            if LATER.iter().any(|later| path.starts_with(later)) {
-                continue;
-            }
             sent += 1;
+            if step["title"] == "state expired" {
+                self.clock.advance(time::Duration::seconds(10));
+            }
             if step["title"] == "request verify ok" {
                 // Tokens that were made to expire soon have expired by now.
                 self.clock.advance(time::Duration::seconds(6));
@@ -137,21 +161,24 @@ impl<P: UserProfile> Run<P> {
     async fn one(&mut self, index: usize, step: &Value, path: &str) {
         let recorded = Answer::recorded(step);
         let token = presented(step);
-        let mut ours = self.replay.send(step).await;
+        let mut ours = self.send(step).await;
         if recorded.status != 401 && token.as_ref().is_some_and(|token| self.ended.contains(token)) {
             // Logged out here: the token is dead. Log in again, and go on with a token that lives.
             let nobody = ours.status == 401 || ours.json()["user"].is_null() && path.starts_with("/x/");
             assert!(nobody, "{index}: a token that was logged out still counts");
             let token = token.clone().unwrap();
             self.ended.retain(|it| *it != token);
-            self.replay.send(&self.logins[&token].clone()).await;
-            ours = self.replay.send(step).await;
+            self.send(&self.logins[&token].clone()).await;
+            ours = self.send(step).await;
         }
         if path.ends_with("/logout") && ours.status == 204 {
             self.ended.extend(token);
         }
         if let Some(token) = recorded.json()["access_token"].as_str() {
             self.logins.insert(token.to_owned(), step.clone());
+        }
+        if let Some((_, token)) = recorded.header("set-cookie").and_then(|it| it.split_once("fastapiusersauth=")) {
+            self.logins.insert(token.split(';').next().unwrap().to_owned(), step.clone());
         }
         let allowed = ALLOWED.iter().find(|(suite, at, ..)| *suite == self.suite.name && *at == index);
         match allowed {
@@ -164,7 +191,25 @@ impl<P: UserProfile> Run<P> {
         }
         if path == "/auth/register" && ours.status == 201 && <P::Id as ColumnValue>::KIND == Kind::Uuid {
             self.take_recorded_id(&recorded, &ours).await;
+            if self.suite.name == "assoc_by_email" {
+                // Ours links only to an address that was proved here.
+                self.database.run("UPDATE user SET is_verified=1").await;
+            }
         }
+    }
+
+    /// A recorded state is used over and over; ours counts once, so each use gets one of its own.
+    async fn send(&mut self, step: &Value) -> Answer {
+        let path = step["request"]["path"].as_str().unwrap();
+        let start = self.starts.iter().find(|(state, _)| path.contains(&format!("state={state}")));
+        if let Some((_, start)) = start {
+            self.replay.send(&start.clone()).await;
+        }
+        let recorded = Answer::recorded(step).json();
+        if let Some((_, rest)) = recorded["authorization_url"].as_str().and_then(|it| it.split_once("&state=")) {
+            self.starts.insert(rest.split('&').next().unwrap().to_owned(), step.clone());
+        }
+        self.replay.send(step).await
     }
 
     /// A reset token holds a fingerprint of the stored hash, and our hash is another one.

@@ -5,7 +5,7 @@ use std::{
     fmt::Display,
     fs::{self, DirBuilder, File, OpenOptions},
     io::{Read, Write},
-    net::TcpListener,
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     os::unix::{
         fs::{DirBuilderExt, OpenOptionsExt, chown},
         process::CommandExt,
@@ -24,6 +24,9 @@ use crate::process::{self, Interrupt, NOBODY, POLL, is_root, run, say, unprivile
 /// How long a server may take until it answers. Generous: the machine may be busy compiling.
 const START_LIMIT: Duration = Duration::from_secs(120);
 
+/// How long one question to a server that starts may take.
+const QUESTION: Duration = Duration::from_secs(1);
+
 /// How many lines of a log are shown when something fails.
 const TAIL: usize = 30;
 
@@ -39,6 +42,19 @@ impl Home {
         DirBuilder::new().mode(0o700).create(&path)?;
         give_away(&path)?;
         Ok(Self { path, interrupt: interrupt.clone() })
+    }
+
+    /// Another folder for another attempt.
+    pub(super) fn another(&self) -> Result<Self> {
+        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
+        Self::new(self.path.parent().unwrap_or(&self.path), &format!("{name} again"), &self.interrupt)
+    }
+
+    /// Whether a server did not start because somebody else took its port between the two: nothing keeps a free one free.
+    pub(super) fn lost_a_port(&self) -> bool {
+        let log = fs::read(self.path("log")).unwrap_or_default();
+        let log = String::from_utf8_lossy(&log);
+        ["ddress already in use", "EADDRINUSE"].iter().any(|words| log.contains(words))
     }
 
     pub(super) fn path(&self, name: &str) -> PathBuf {
@@ -146,6 +162,18 @@ pub(super) fn free_ports<const N: usize>() -> Result<[u16; N]> {
         held.push(listener);
     }
     Ok(ports)
+}
+
+/// Whether this path of a server on this machine is answered with 200.
+pub(super) fn answers_http(port: u16, path: &str) -> bool {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let mut answer = String::new();
+    let asked = TcpStream::connect_timeout(&address, QUESTION).and_then(|mut stream| {
+        stream.set_read_timeout(Some(QUESTION))?;
+        stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes())?;
+        stream.read_to_string(&mut answer)
+    });
+    asked.is_ok() && answer.contains(" 200 ")
 }
 
 /// Random bytes for names and passwords of throw-away servers, as hexadecimal digits.

@@ -7,6 +7,7 @@ mod certificates;
 mod folder;
 mod home;
 mod mariadb;
+mod openid;
 mod postgres;
 mod redis;
 mod smtp;
@@ -36,7 +37,11 @@ const KINDS: &[Kind] = &[
     valkey::VALKEY,
     smtp::SMTP,
     browser::BROWSER,
+    openid::OPENID,
 ];
+
+/// How often a server whose port was taken is started.
+const ATTEMPTS: u32 = 3;
 
 /// What kind of server, and how to start it.
 struct Kind {
@@ -123,7 +128,7 @@ impl Running {
     fn start(kind: &'static Kind, home: Home) -> Result<Self> {
         let (stop, stopped) = mpsc::channel();
         let (started, values) = mpsc::channel();
-        let live = move || live(kind, &home, &started, &stopped);
+        let live = move || live(kind, home, &started, &stopped);
         let thread = thread::Builder::new().name(kind.name.to_owned()).spawn(live)?;
         Ok(Self { kind, values, stop: Some(stop), thread: Some(thread) })
     }
@@ -165,9 +170,16 @@ impl Drop for Running {
 }
 
 /// The life of a service, from installation to its end.
-fn live(kind: &Kind, home: &Home, started: &Sender<Vec<String>>, stopped: &Receiver<()>) -> Result<()> {
+fn live(kind: &Kind, mut home: Home, started: &Sender<Vec<String>>, stopped: &Receiver<()>) -> Result<()> {
     let began = Instant::now();
-    let mut server = (kind.start)(home).with_context(|| format!("{} cannot be had", kind.name))?;
+    let mut attempts = 1;
+    let mut server = loop {
+        match (kind.start)(&home) {
+            Err(_) if attempts < ATTEMPTS && home.lost_a_port() => home = home.another()?,
+            started => break started.with_context(|| format!("{} cannot be had", kind.name))?,
+        }
+        attempts += 1;
+    };
     say(format_args!("{} is up after {:.1} s", kind.name, began.elapsed().as_secs_f64()));
     let _ = started.send(server.values.clone());
     while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(POLL) {

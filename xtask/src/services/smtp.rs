@@ -1,13 +1,6 @@
 //! A mail server that keeps what it takes and fails as it is told to: `smtp.py`, on aiosmtpd.
 
-use std::{
-    fs::File,
-    io::{Read as _, Write as _},
-    net::{Ipv4Addr, SocketAddr, TcpStream},
-    path::PathBuf,
-    process::Command,
-    time::Duration,
-};
+use std::{fs::File, path::PathBuf, process::Command};
 
 use anyhow::{Context as _, Result, bail};
 use rustix::process::Signal;
@@ -15,7 +8,7 @@ use serde_json::json;
 
 use super::{
     Kind, Server, certificates,
-    home::{Home, free_ports, random_hex},
+    home::{Home, answers_http, free_ports, random_hex},
 };
 use crate::{apt, process::find};
 
@@ -34,9 +27,6 @@ pub(super) const SMTP: Kind = Kind {
 const REQUIREMENTS: &str = include_str!("smtp-requirements.txt");
 const PROGRAM: &str = include_str!("smtp.py");
 
-/// How long one question to a server that starts may take.
-const QUESTION: Duration = Duration::from_secs(1);
-
 fn start(home: &Home) -> Result<Server> {
     let python = make_environment(home)?;
     let authority = certificates::make(home)?;
@@ -53,7 +43,9 @@ fn start(home: &Home) -> Result<Server> {
     });
     let settings = home.write("smtp.json", &settings.to_string())?;
     let program = home.write("smtp.py", PROGRAM)?;
-    let process = home.serve(&python, &[program.as_ref(), settings.as_ref()], Signal::TERM, || is_ready(http_port))?;
+    // It listens for mail before it listens for HTTP.
+    let process =
+        home.serve(&python, &[program.as_ref(), settings.as_ref()], Signal::TERM, || answers_http(http_port, "/"))?;
     let login = format!("{}:{password}", user.replace('@', "%40"));
     let values = vec![
         format!("smtp://{login}@127.0.0.1:{smtp_port}"),
@@ -99,16 +91,4 @@ fn system_python() -> Option<PathBuf> {
 
 fn succeeds(command: &mut Command) -> bool {
     command.output().is_ok_and(|output| output.status.success())
-}
-
-/// It listens for mail before it listens for HTTP.
-fn is_ready(port: u16) -> bool {
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let mut answer = String::new();
-    let asked = TcpStream::connect_timeout(&address, QUESTION).and_then(|mut stream| {
-        stream.set_read_timeout(Some(QUESTION))?;
-        stream.write_all(b"GET / HTTP/1.0\r\n\r\n")?;
-        stream.read_to_string(&mut answer)
-    });
-    asked.is_ok() && answer.contains(" 200 ")
 }

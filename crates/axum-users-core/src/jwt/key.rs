@@ -2,8 +2,10 @@
 
 use std::fmt;
 
-use aws_lc_rs::signature::ParsedPublicKey;
-use jsonwebtoken::{DecodingKey, EncodingKey, crypto::aws_lc::DEFAULT_PROVIDER};
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _, ParsedPublicKey};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use jsonwebtoken::{DecodingKey, EncodingKey, crypto::aws_lc::DEFAULT_PROVIDER, jwk::Jwk};
+use serde_json::Value;
 
 use super::{
     algorithm::JwtAlgorithm,
@@ -21,6 +23,9 @@ pub enum KeyError {
     /// The public key is not that of the private one.
     #[error("the private and the public key do not belong together")]
     Mismatch,
+    /// A published key that no token is signed with.
+    #[error("this is no public key for signatures that are understood here")]
+    NotForSignatures,
     /// A key pair was asked for with an algorithm that uses a secret, or the reverse.
     #[error("{0} does not use this kind of key")]
     WrongKind(JwtAlgorithm),
@@ -121,12 +126,56 @@ impl JwtKey {
         let verify = verify.map_err(|_| malformed)?;
         let der = verify.try_get_as_bytes().map_err(|_| malformed)?;
         ParsedPublicKey::new(parser, der).map_err(|_| malformed)?;
-        // A modulus of 2048 bits has 256 bytes (RFC 7518, 3.3); only RSA keys are that long.
-        let is_rsa = !matches!(algorithm, JwtAlgorithm::Es256 | JwtAlgorithm::Es384 | JwtAlgorithm::EdDsa);
-        if is_rsa && der.len() < 256 {
+        // Only RSA keys are that long.
+        if is_rsa(algorithm) && der.len() < RSA_BYTES {
             return Err(malformed);
         }
         Ok(Self { algorithm, sign: None, verify, kid: None, until: None })
+    }
+
+    /// A private key on P-256 in PEM (PKCS #8) alone, for ES256; the public one is computed.
+    ///
+    /// # Errors
+    /// [`KeyError::Malformed`].
+    pub fn es256_private(private_pem: &[u8]) -> Result<Self, KeyError> {
+        let malformed = KeyError::Malformed(JwtAlgorithm::Es256);
+        let private = EncodingKey::from_ec_pem(private_pem).map_err(|_| malformed)?;
+        let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, private.as_bytes());
+        let verify = DecodingKey::from_ec_der(pair.map_err(|_| malformed)?.public_key().as_ref());
+        Ok(Self { algorithm: JwtAlgorithm::Es256, sign: Some(private), verify, kid: None, until: None })
+    }
+
+    /// A public key as an issuer publishes it (RFC 7517), with its `kid`. One that does not name its algorithm has the usual one of
+    /// its kind: RS256, ES256 or ES384 by the curve, EdDSA.
+    ///
+    /// # Errors
+    /// [`KeyError::NotForSignatures`] for a key of another kind or use, a secret among them; [`KeyError::Malformed`].
+    pub fn public_from_jwk(jwk: &Value) -> Result<Self, KeyError> {
+        let text = |name: &str| jwk.get(name).and_then(Value::as_str);
+        let usual = match (text("kty"), text("crv")) {
+            (Some("RSA"), None) => JwtAlgorithm::Rs256,
+            (Some("EC"), Some("P-256")) => JwtAlgorithm::Es256,
+            (Some("EC"), Some("P-384")) => JwtAlgorithm::Es384,
+            (Some("OKP"), Some("Ed25519")) => JwtAlgorithm::EdDsa,
+            _ => return Err(KeyError::NotForSignatures),
+        };
+        let algorithm = match text("alg") {
+            None => usual,
+            Some(name) => name.parse().map_err(|_| KeyError::NotForSignatures)?,
+        };
+        let is_rsa = usual == JwtAlgorithm::Rs256 && !algorithm.is_symmetric() && is_rsa(algorithm);
+        if text("use").is_some_and(|it| it != "sig") || !(is_rsa || algorithm == usual) {
+            return Err(KeyError::NotForSignatures);
+        }
+        let malformed = KeyError::Malformed(algorithm);
+        let key: Jwk = serde_json::from_value(jwk.clone()).map_err(|_| malformed)?;
+        let modulus =
+            || URL_SAFE_NO_PAD.decode(text("n").unwrap_or_default().trim_end_matches('=')).unwrap_or_default();
+        if is_rsa && modulus().iter().skip_while(|byte| **byte == 0).count() < RSA_BYTES {
+            return Err(malformed);
+        }
+        let verify = DecodingKey::from_jwk(&key).map_err(|_| malformed)?;
+        Ok(Self { algorithm, sign: None, verify, kid: text("kid").map(str::to_owned), until: None })
     }
 
     /// Names the key: its tokens say so in `kid`, which FastAPI Users ignores. Default: no name.
@@ -189,6 +238,14 @@ impl JwtKey {
         (DEFAULT_PROVIDER.verifier_factory)(&self.algorithm.library(), &self.verify)
             .is_ok_and(|verifier| verifier.verify(message, signature).is_ok())
     }
+}
+
+/// A modulus of 2048 bits (RFC 7518, 3.3).
+const RSA_BYTES: usize = 256;
+
+/// Of the algorithms with key pairs.
+fn is_rsa(algorithm: JwtAlgorithm) -> bool {
+    !matches!(algorithm, JwtAlgorithm::Es256 | JwtAlgorithm::Es384 | JwtAlgorithm::EdDsa)
 }
 
 impl fmt::Debug for JwtKey {

@@ -9,6 +9,7 @@ use crate::{
     erased::{DynMailer, DynUserDatabase, DynUserHooks},
     hooks::UserHooks,
     mail::Mailer,
+    oauth::OAuthKeys,
     password::{BreachedPasswords, DefaultHasher, OnFailure, PasswordPolicy, PasswordPool, breached::BreachedCheck},
     profile::UserProfile,
     throttle::{KnownDevices, Throttle},
@@ -33,6 +34,8 @@ pub struct UserManagerBuilder<P: UserProfile> {
     reset_password: Option<TokenSettings>,
     mailer: Option<Arc<dyn DynMailer>>,
     notices: bool,
+    oauth: Option<OAuthKeys>,
+    keeps_oauth_accounts: bool,
     throttle: Option<Throttle>,
     devices: Option<KnownDevices>,
 }
@@ -43,6 +46,7 @@ impl<P: UserProfile> UserManager<P> {
         UserManagerBuilder {
             keeps_messages: database.keeps_messages(),
             keeps_buckets: database.keeps_buckets(),
+            keeps_oauth_accounts: database.keeps_oauth_accounts(),
             database: Arc::new(database),
             hooks: Arc::new(()),
             passwords: None,
@@ -56,6 +60,7 @@ impl<P: UserProfile> UserManager<P> {
             reset_password: None,
             mailer: None,
             notices: true,
+            oauth: None,
             throttle: Some(Throttle::default()),
             devices: None,
         }
@@ -150,6 +155,12 @@ impl<P: UserProfile> UserManagerBuilder<P> {
         self
     }
 
+    /// The keys of logins by other providers. Default: there are none, and nobody logs in so.
+    pub fn oauth(mut self, keys: OAuthKeys) -> Self {
+        self.oauth = Some(keys);
+        self
+    }
+
     /// How often passwords may be tried, users be registered and mails be asked for; `None`: without a limit. Default:
     /// [`Throttle::default`].
     pub fn throttle(mut self, throttle: impl Into<Option<Throttle>>) -> Self {
@@ -188,6 +199,8 @@ impl<P: UserProfile> UserManagerBuilder<P> {
             mailer: self.mailer,
             notices: self.notices,
             keeps_messages: self.keeps_messages,
+            oauth: self.oauth,
+            keeps_oauth_accounts: self.keeps_oauth_accounts,
             throttling: Throttling::new(self.throttle, self.devices, self.keeps_buckets),
             worker: Worker::default(),
         })))

@@ -3,6 +3,8 @@
 mod builder;
 mod login;
 mod messages;
+mod oauth;
+mod oauth_accounts;
 mod reset;
 mod sessions;
 mod throttle;
@@ -20,6 +22,7 @@ use crate::{
     error::Error,
     hooks::{PasswordContext, RequestInfo},
     id::UserId,
+    oauth::OAuthKeys,
     password::{PasswordPolicy, PasswordPool, ValidatedPassword, breached::BreachedCheck},
     profile::UserProfile,
     secret::Secret,
@@ -30,6 +33,7 @@ use crate::{
 pub use builder::UserManagerBuilder;
 pub use login::Authenticated;
 use messages::Worker;
+pub use oauth::{OAuthReturn, OAuthStart};
 pub use sessions::FRESH;
 use throttle::Throttling;
 pub use update::Acting;
@@ -68,6 +72,8 @@ struct Inner<P: UserProfile> {
     reset_password: Option<TokenSettings>,
     mailer: Option<Arc<dyn DynMailer>>,
     notices: bool,
+    oauth: Option<OAuthKeys>,
+    keeps_oauth_accounts: bool,
     keeps_messages: bool,
     throttling: Throttling,
     worker: Worker,

@@ -193,7 +193,7 @@ impl<P: UserProfile> UserManager<P> {
         }
     }
 
-    async fn try_take(&self, (key, limit): &(BucketKey, Limit)) -> Result<Taken, Error> {
+    pub(super) async fn try_take(&self, (key, limit): &(BucketKey, Limit)) -> Result<Taken, Error> {
         let now = self.now_in_millis();
         match &self.0.throttling.buckets {
             Some(buckets) => Ok(buckets.take(key, *limit, now)),

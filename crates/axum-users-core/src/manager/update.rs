@@ -32,6 +32,14 @@ pub struct Acting<P: UserProfile> {
 }
 
 impl<P: UserProfile> Acting<P> {
+    /// What must hold for it to ask still.
+    pub(crate) fn still_counts(&self) -> Vec<Condition> {
+        vec![
+            Condition::SessionNotEnded(self.session.id.clone()),
+            Condition::TokensValidAfterIs(self.tokens_valid_after),
+        ]
+    }
+
     /// This session as the one that lives on.
     pub(crate) fn kept(&self) -> KeptSession {
         KeptSession { session: self.session.clone(), stored_token: self.stored_token.clone() }

@@ -167,7 +167,29 @@ impl PasswordHash {
     pub fn as_str(&self) -> &str {
         self.0.expose()
     }
+
+    /// In the place of a hash for somebody who chose no password: no password has it, checking one against it costs what it
+    /// costs for everybody, and [`is_of_nobody`](Self::is_of_nobody) recognises it. `hash` is that of a random password; one of
+    /// Argon2 gets another salt, any other stays as it is.
+    #[must_use]
+    pub(crate) fn of_nobody(hash: Self) -> Self {
+        let mut parts: Vec<&str> = hash.as_str().split('$').collect();
+        match parts.as_mut_slice() {
+            ["", name, _, _, salt, _] if name.starts_with("argon2") => *salt = SALT_OF_NOBODY,
+            _ => return hash,
+        }
+        Self(Secret::from(parts.join("$")))
+    }
+
+    /// Whether it stands for no password at all.
+    #[must_use]
+    pub(crate) fn is_of_nobody(&self) -> bool {
+        self.as_str().split('$').nth(4) == Some(SALT_OF_NOBODY)
+    }
 }
+
+/// `no password set!` in the alphabet of hashes.
+const SALT_OF_NOBODY: &str = "bm8gcGFzc3dvcmQgc2V0IQ";
 
 impl fmt::Debug for PasswordHash {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -11,7 +11,7 @@ pub(super) fn run(config: &Config) -> Result<(), Failure> {
     for entry in &config.entries {
         print(format_args!("{:<60} # {}", format!("{} = {}", entry.key, entry.shown), entry.origin))?;
     }
-    if config.secrets.is_to_be_made(config.mail.is_some()) {
+    if config.secrets.is_to_be_made(config.uses()) {
         print(format_args!("# the secrets are made at the first start, in {}", config.secrets.file.display()))?;
     }
     Ok(())

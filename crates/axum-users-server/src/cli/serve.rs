@@ -21,7 +21,7 @@ pub(super) fn run(config: &Config) -> Result<(), Failure> {
 async fn run_for<Id: UserId>(config: &Config) -> Result<(), Failure> {
     // Before anything else, so that no signal is missed.
     let stop = stop_signal()?;
-    let secrets = config.secrets.or_make(config.mail.is_some())?;
+    let secrets = config.secrets.or_make(config.uses())?;
     let App { users, store, router } = App::<Id>::open(config, &secrets).await?;
     let housekeeping =
         tokio::spawn(housekeeping::run(users.manager().clone(), store.clone(), housekeeping::token_lifetime(config)));
@@ -57,7 +57,7 @@ fn welcome(config: &Config, address: SocketAddr) -> Result<(), Failure> {
         print(format_args!("  Try it       http://{address}/docs"))?;
     }
     print(format_args!("  Database     {} (from {})", config.database.shown, folder.display()))?;
-    if config.secrets.is_configured(config.mail.is_some()) {
+    if config.secrets.is_configured(config.uses()) {
         print("  Secrets      as configured")?;
     } else {
         let file = std::path::absolute(&config.secrets.file).unwrap_or_else(|_| config.secrets.file.clone());

@@ -23,6 +23,8 @@ pub(crate) struct DatabaseSettings {
     pub(crate) user_id: IdKind,
     pub(crate) user_table: String,
     pub(crate) access_token_table: String,
+    /// `None`: that of the store.
+    pub(crate) oauth_account_table: Option<String>,
     /// Ours, theirs.
     pub(crate) columns: Vec<(&'static str, String)>,
     pub(crate) migrate_on_start: bool,
@@ -62,6 +64,7 @@ impl DatabaseSettings {
             user_id: keys.get("database.user_id", IdKind::Uuid),
             user_table: keys.get("database.user_table", "user".to_owned()),
             access_token_table: keys.get("database.access_token_table", "accesstoken".to_owned()),
+            oauth_account_table: keys.optional("database.oauth_account_table"),
             columns: COLUMNS
                 .into_iter()
                 .filter_map(|ours| Some((ours, keys.optional::<String>(&format!("database.columns.{ours}"))?)))
@@ -80,12 +83,20 @@ impl DatabaseSettings {
             keys.wrong("database.user_id", "object_id is of MongoDB, which comes in a later release");
         }
         let mut names = vec![&settings.user_table, &settings.access_token_table];
+        names.extend(&settings.oauth_account_table);
         names.extend(settings.columns.iter().map(|(_, theirs)| theirs));
         if let Some(bad) = names.into_iter().find(|name| !is_name(name)) {
             keys.problem(format!("database: {bad:?} cannot be the name of a table or column"));
         }
         if settings.user_table == settings.access_token_table {
             keys.wrong("database.access_token_table", "this is the name of the user table");
+        }
+        if settings
+            .oauth_account_table
+            .iter()
+            .any(|it| [&settings.user_table, &settings.access_token_table].contains(&it))
+        {
+            keys.wrong("database.oauth_account_table", "this is the name of another table");
         }
         settings
     }

@@ -10,6 +10,7 @@ mod database;
 pub(crate) mod keys;
 mod layers;
 mod mail;
+mod oauth;
 mod pages;
 mod redis;
 mod server;
@@ -29,11 +30,12 @@ use keys::{Entry, Keys, words};
 pub(crate) use layers::Origin;
 pub use layers::Sources;
 pub(crate) use mail::{MailSettings, ServerMailer, TokenLifetime};
+pub(crate) use oauth::ProviderLogins;
 pub(crate) use pages::PagesSettings;
 pub(crate) use redis::RedisSettings;
 pub(crate) use server::{LogFormat, ServerSettings, is_loopback};
 
-use crate::secrets::{self, SecretSettings};
+use crate::secrets::{self, SecretSettings, Uses};
 
 /// The settings of a server, checked.
 #[derive(Debug)]
@@ -49,6 +51,7 @@ pub struct Config {
     pub(crate) mail: Option<MailSettings>,
     pub(crate) verification: TokenLifetime,
     pub(crate) reset_password: TokenLifetime,
+    pub(crate) oauth: ProviderLogins,
     /// `None`: there are no pages for people.
     pub(crate) pages: Option<PagesSettings>,
     /// Where a backend keeps its tokens there.
@@ -125,7 +128,8 @@ impl Config {
             );
         }
         let pages = PagesSettings::read(keys, &server, &auth.backends, mail.as_ref(), &mut warnings);
-        secrets.check_shared(mail.is_some(), &mut warnings);
+        let oauth = ProviderLogins::read(keys, &auth.backends, &mut warnings);
+        secrets.check_shared(Uses { mail: mail.is_some(), providers: !oauth.providers.is_empty() }, &mut warnings);
         let (password, argon2) = read_password(keys, profile);
         let breached = BreachedSettings::read(keys);
         let throttle = throttle::read(keys, &mut warnings);
@@ -157,6 +161,7 @@ impl Config {
             mail,
             verification,
             reset_password,
+            oauth,
             pages,
             redis,
             password,
@@ -170,6 +175,11 @@ impl Config {
             warnings,
             entries,
         })
+    }
+
+    /// Which secrets it needs.
+    pub(crate) fn uses(&self) -> Uses {
+        Uses { mail: self.mail.is_some(), providers: !self.oauth.providers.is_empty() }
     }
 
     /// What an operator should know, though it does not stop the start.
@@ -203,7 +213,7 @@ impl fmt::Display for ConfigError {
 impl std::error::Error for ConfigError {}
 
 /// Settings whose features come later: they would have no effect, and nobody should believe that they have.
-const LATER: &[&str] = &["oauth.", "metrics.", "database.oauth_account_table", "secrets.oauth_tokens"];
+const LATER: &[&str] = &["metrics."];
 
 /// What `profile = "strict"` will mean and does not mean yet.
 const STRICT_LACKS: &str = "profile = \"strict\" is not complete in this release: registration and a change of address still \
@@ -212,6 +222,7 @@ const STRICT_LACKS: &str = "profile = \"strict\" is not complete in this release
 /// Keys that also come from `…_FILE` and are never shown.
 fn is_secret(key: &str) -> bool {
     matches!(key, "database.url" | "redis.url" | "redis.sentinel_password" | "mail.smtp_url")
+        || (key.starts_with("oauth.provider.") && key.ends_with(".client_secret"))
         || (key.starts_with("secrets.") && key != "secrets.danger_accept_legacy")
 }
 

@@ -19,7 +19,7 @@ const HASH: &str = "$argon2id$v=19$m=65536,t=3,p=4$Zuy+Mzc7MtWkbd/TIOSBeg$nt8tIM
 
 impl Engine {
     /// The tables as the other system makes them.
-    fn ddl(self, counted: bool) -> &'static str {
+    pub(crate) fn ddl(self, counted: bool) -> &'static str {
         match (self, counted) {
             (Self::Sqlite, false) => include_str!("ddl/sqlite-uuid.sql"),
             (Self::Sqlite, true) => include_str!("ddl/sqlite-integer.sql"),
@@ -51,7 +51,7 @@ impl Engine {
         }
     }
 
-    fn user_table(self) -> &'static str {
+    pub(crate) fn user_table(self) -> &'static str {
         if self == Self::MySql { "`user`" } else { "\"user\"" }
     }
 

@@ -102,6 +102,11 @@ fn look_ups(quote: char, key: &str) -> Vec<String> {
         format!("SELECT * FROM {refresh} WHERE user_id = {id} AND session_id <> 'x'"),
         format!("SELECT * FROM accesstoken WHERE user_id = {id} AND session_id = 'x'"),
         format!(
+            "SELECT * FROM oauth_account a JOIN {user} u ON u.id = a.user_id \
+             WHERE a.account_id = 'x' AND a.oauth_name = 'google' LIMIT 1000"
+        ),
+        format!("SELECT * FROM oauth_account a WHERE a.user_id = {id} ORDER BY a.id LIMIT 1000"),
+        format!(
             "SELECT 1 FROM {user} u WHERE u.is_superuser{} AND u.is_active AND u.id <> {id} LIMIT 1",
             match quote {
                 '`' => " = TRUE",
@@ -138,7 +143,9 @@ async fn no_look_up_scans_on_any_engine() {
                 INSERT INTO axum_users_user_refresh (token, user_id, session_id, issued_at, valid_until) \
                 SELECT md5(id::text), id, left(md5(id::text), 22), 1, 1000000 FROM \"user\"; \
                 INSERT INTO accesstoken (user_id, token, created_at, session_id) \
-                SELECT id, md5(id::text), now(), left(md5(id::text), 22) FROM \"user\"; ANALYZE";
+                SELECT id, md5(id::text), now(), left(md5(id::text), 22) FROM \"user\"; \
+                INSERT INTO oauth_account (id, user_id, oauth_name, access_token, account_id, account_email) \
+                SELECT id, id, 'google', '', md5(id::text), '' FROM \"user\"; ANALYZE";
     sqlx::raw_sql(fill).execute(&mut connection).await.unwrap();
     for sql in look_ups('"', "lower(u.\"email\" COLLATE \"C\")") {
         let explain = sqlx::AssertSqlSafe(format!("EXPLAIN {sql}"));
@@ -160,7 +167,9 @@ async fn no_look_up_scans_on_any_engine() {
          SELECT md5(id), id, left(md5(id), 22), 1, 1000000 FROM `user`; \
          INSERT INTO accesstoken (user_id, token, created_at, session_id) \
          SELECT id, md5(id), now(), left(md5(id), 22) FROM `user`; \
-         ANALYZE TABLE `user`, accesstoken, axum_users_user_session, axum_users_user_refresh"
+         INSERT INTO oauth_account (id, user_id, oauth_name, access_token, account_id, account_email) \
+         SELECT id, id, 'google', '', md5(id), '' FROM `user`; \
+         ANALYZE TABLE `user`, accesstoken, oauth_account, axum_users_user_session, axum_users_user_refresh"
     );
     sqlx::raw_sql(sqlx::AssertSqlSafe(fill)).execute(&mut connection).await.unwrap();
     for sql in look_ups('`', "u.`email_key`") {

@@ -5,8 +5,8 @@ use std::time::Duration;
 use axum_users_core::{DatabaseStrategy, JwtStrategy, UserManager};
 use axum_users_sql::SqlStore;
 use axum_users_testing::{
-    CountedSample, Sample, SampleProfile, access_token_database, buckets, messages, races, session_database, strategy,
-    user_database,
+    CountedSample, Sample, SampleProfile, access_token_database, buckets, messages, oauth_accounts, races,
+    session_database, strategy, user_database,
 };
 
 use crate::databases::Engine;
@@ -35,7 +35,7 @@ async fn strategies<P: SampleProfile>(engine: Engine) {
 }
 
 macro_rules! suites {
-    ($($engine:ident: $users:ident $counted:ident $tokens:ident $sessions:ident $strategies:ident $messages:ident $buckets:ident $races:ident;)*) => {$(
+    ($($engine:ident: $users:ident $counted:ident $tokens:ident $sessions:ident $strategies:ident $messages:ident $buckets:ident $accounts:ident $races:ident;)*) => {$(
         #[tokio::test(flavor = "multi_thread")]
         async fn $users() {
             user_database::<Sample, _>(async || store(Engine::$engine).await).await;
@@ -68,13 +68,18 @@ macro_rules! suites {
             buckets::<Sample, _>(async || store(Engine::$engine).await).await;
         }
         #[tokio::test(flavor = "multi_thread")]
+        async fn $accounts() {
+            oauth_accounts::<Sample, _>(async || store(Engine::$engine).await).await;
+            oauth_accounts::<CountedSample, _>(async || store(Engine::$engine).await).await;
+        }
+        #[tokio::test(flavor = "multi_thread")]
         async fn $races() {
             races::<Sample, _>(async || store(Engine::$engine).await, 4).await;
         }
     )*};
 }
 suites! {
-    Sqlite: sqlite_users sqlite_counted_users sqlite_tokens sqlite_sessions sqlite_strategies sqlite_messages au_03_buckets_on_sqlite rg_01_races_on_sqlite;
-    Postgres: postgres_users postgres_counted_users postgres_tokens postgres_sessions postgres_strategies postgres_messages au_03_buckets_on_postgres rg_01_races_on_postgres;
-    MySql: mysql_users mysql_counted_users mysql_tokens mysql_sessions mysql_strategies mysql_messages au_03_buckets_on_mysql rg_01_races_on_mysql;
+    Sqlite: sqlite_users sqlite_counted_users sqlite_tokens sqlite_sessions sqlite_strategies sqlite_messages au_03_buckets_on_sqlite oa_06_oauth_accounts_on_sqlite rg_01_races_on_sqlite;
+    Postgres: postgres_users postgres_counted_users postgres_tokens postgres_sessions postgres_strategies postgres_messages au_03_buckets_on_postgres oa_06_oauth_accounts_on_postgres rg_01_races_on_postgres;
+    MySql: mysql_users mysql_counted_users mysql_tokens mysql_sessions mysql_strategies mysql_messages au_03_buckets_on_mysql oa_06_oauth_accounts_on_mysql rg_01_races_on_mysql;
 }

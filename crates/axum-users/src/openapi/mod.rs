@@ -7,6 +7,7 @@
 #[cfg(feature = "docs")]
 mod docs;
 mod names;
+mod oauth;
 mod routes;
 mod schemas;
 
@@ -98,12 +99,25 @@ impl<P: UserProfile> Users<P> {
         for backend in self.backends() {
             builder = builder.auth_backend(&format!("/auth/{}", backend.name()), backend);
         }
-        builder = builder.register_router("/auth");
+        if self.registers() {
+            builder = builder.register_router("/auth");
+        }
         if self.verifies() {
             builder = builder.verify_router("/auth");
         }
         if self.resets_passwords() {
             builder = builder.reset_password_router("/auth");
+        }
+        for provider in &self.oauth().providers {
+            for (prefix, backend) in self.oauth_prefixes(provider) {
+                builder = builder.oauth(&prefix, provider.name(), backend.name());
+            }
+            if provider.associates {
+                builder = builder.oauth_associate(&format!("/auth/associate/{}", provider.name()), provider.name());
+            }
+        }
+        if !self.oauth().providers.is_empty() {
+            builder = builder.oauth_accounts_router("/users");
         }
         builder.users_router("/users").sessions_router("/users").build()
     }
@@ -157,14 +171,14 @@ impl<P: UserProfile> OpenApiBuilder<'_, P> {
     /// The route of [`Users::register_router`] below `prefix`.
     pub fn register_router(mut self, prefix: &str) -> Self {
         self.schemas.insert("UserCreate".into(), schemas::user_create::<P>());
-        self.schemas.insert("UserRead".into(), schemas::user_read::<P>());
+        self.user_read();
         self.paths.extend(routes::register(prefix, has_unique_columns::<P>()));
         self
     }
 
     /// The routes of [`Users::verify_router`] below `prefix`.
     pub fn verify_router(mut self, prefix: &str) -> Self {
-        self.schemas.insert("UserRead".into(), schemas::user_read::<P>());
+        self.user_read();
         self.embedded(prefix, "verify:request-token", "request-verify-token", &["email"]);
         self.embedded(prefix, "verify:verify", "verify", &["token"]);
         self.paths.extend(routes::verify(prefix));
@@ -186,7 +200,7 @@ impl<P: UserProfile> OpenApiBuilder<'_, P> {
 
     /// The routes of [`Users::users_router`] below `prefix`.
     pub fn users_router(mut self, prefix: &str) -> Self {
-        self.schemas.insert("UserRead".into(), schemas::user_read::<P>());
+        self.user_read();
         self.schemas.insert("UserUpdate".into(), schemas::user_update::<P>(self.users.strict()));
         let paths = routes::users(prefix, &self.security(), has_unique_columns::<P>(), self.users.strict());
         self.paths.extend(paths);
@@ -198,6 +212,58 @@ impl<P: UserProfile> OpenApiBuilder<'_, P> {
         self.schemas.insert("SessionRead".into(), schemas::session_read());
         self.paths.extend(routes::sessions(prefix, &self.security()));
         self
+    }
+
+    /// The routes of [`Users::oauth_router`] below `prefix`.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when there is no such provider or backend.
+    pub fn oauth_router(self, prefix: &str, provider: &str, backend: &str) -> Result<Self, ConfigError> {
+        let known = self.users.oauth_provider(provider)?;
+        let backend = self.users.backend(backend);
+        let backend = backend.ok_or_else(|| ConfigError::new("there is no backend of this name"))?;
+        Ok(self.oauth(prefix, known.name(), backend.name()))
+    }
+
+    fn oauth(mut self, prefix: &str, provider: &str, backend: &str) -> Self {
+        self.schemas.insert("OAuth2AuthorizeResponse".into(), oauth::authorize_response());
+        self.paths.extend(oauth::login(prefix, provider, backend, self.users.oauth().redirects.is_some()));
+        self
+    }
+
+    /// The routes of [`Users::oauth_associate_router`] below `prefix`.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when there is no such provider.
+    pub fn oauth_associate_router(self, prefix: &str, provider: &str) -> Result<Self, ConfigError> {
+        let known = self.users.oauth_provider(provider)?;
+        Ok(self.oauth_associate(prefix, known.name()))
+    }
+
+    fn oauth_associate(mut self, prefix: &str, provider: &str) -> Self {
+        self.schemas.insert("OAuth2AuthorizeResponse".into(), oauth::authorize_response());
+        self.user_read();
+        let with_redirects = self.users.oauth().redirects.is_some();
+        self.paths.extend(oauth::associate(prefix, provider, with_redirects, &self.security()));
+        self
+    }
+
+    /// The routes of [`Users::oauth_accounts_router`] below `prefix`.
+    pub fn oauth_accounts_router(mut self, prefix: &str) -> Self {
+        self.schemas.insert("LinkedAccount".into(), oauth::linked_account::<P>());
+        self.paths.extend(oauth::accounts(prefix, &self.security()));
+        self
+    }
+
+    fn user_read(&mut self) {
+        // In strict an account within a user has no tokens, unless they are shown.
+        let oauth = self.users.oauth();
+        if oauth.shown {
+            let bare = self.users.strict() && !oauth.exposes_tokens;
+            let account = if bare { oauth::linked_account::<P>() } else { oauth::account_in_user() };
+            self.schemas.insert("BaseOAuthAccount".into(), account);
+        }
+        self.schemas.insert("UserRead".into(), schemas::user_read::<P>(oauth.shown));
     }
 
     /// The document.

@@ -256,7 +256,7 @@ pub(super) fn users(
     ])
 }
 
-const UNAUTHORIZED: &str = "Missing token or inactive user.";
+pub(super) const UNAUTHORIZED: &str = "Missing token or inactive user.";
 
 /// Code, summary, and the `detail` of the example.
 type Example = (ErrorCode, &'static str, Value);
@@ -282,7 +282,7 @@ fn current_password() -> [Example; 2] {
     .map(|(code, summary)| (code, summary, json!(code.as_str())))
 }
 
-fn operation(name: &str, path: &str, method: &str, tag: &str) -> Value {
+pub(super) fn operation(name: &str, path: &str, method: &str, tag: &str) -> Value {
     json!({ "tags": [tag], "summary": summary(name), "operationId": operation_id(name, path, method) })
 }
 
@@ -290,11 +290,11 @@ fn body(media_type: &str, name: &str) -> Value {
     json!({ "content": { media_type: { "schema": schema(name) } }, "required": true })
 }
 
-fn schema(name: &str) -> Value {
+pub(super) fn schema(name: &str) -> Value {
     json!({ "$ref": format!("#/components/schemas/{name}") })
 }
 
-fn successful(schema: Value) -> Value {
+pub(super) fn successful(schema: Value) -> Value {
     json!({ "description": "Successful Response", "content": { "application/json": { "schema": schema } } })
 }
 
@@ -307,16 +307,16 @@ fn bad_request(examples: &[Example]) -> Value {
     json!({ "description": "Bad Request", "content": content })
 }
 
-fn unprocessable() -> Value {
+pub(super) fn unprocessable() -> Value {
     let content = json!({ "application/json": { "schema": schema("HTTPValidationError") } });
     json!({ "description": "Validation Error", "content": content })
 }
 
-fn paths<const N: usize>(paths: [(String, Value); N]) -> Map<String, Value> {
+pub(super) fn paths<const N: usize>(paths: [(String, Value); N]) -> Map<String, Value> {
     paths.into_iter().collect()
 }
 
-fn set(object: &mut Value, name: &str, value: Value) {
+pub(super) fn set(object: &mut Value, name: &str, value: Value) {
     if let Some(object) = object.as_object_mut() {
         object.insert(name.into(), value);
     }

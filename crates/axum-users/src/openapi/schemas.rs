@@ -110,12 +110,17 @@ pub(super) fn login_form(title: &str) -> Value {
     object(title, properties.into(), &["username", "password"])
 }
 
-pub(super) fn user_read<P: UserProfile>() -> Value {
+pub(super) fn user_read<P: UserProfile>(with_accounts: bool) -> Value {
     let mut properties = vec![
         ("id".to_owned(), titled("id", P::Id::schema(), None)),
         ("email".to_owned(), titled("email", email(), None)),
     ];
     properties.extend(flags(&json!({ "type": "boolean" }), true));
+    if with_accounts {
+        let account = json!({ "$ref": "#/components/schemas/BaseOAuthAccount" });
+        let accounts = json!({ "items": account, "type": "array" });
+        properties.push(("oauth_accounts".into(), titled("oauth_accounts", accounts, Some(json!([])))));
+    }
     with_profile("UserRead", properties, &["id", "email"], P::Read::properties())
 }
 
@@ -141,7 +146,7 @@ pub(super) fn user_update<P: UserProfile>(with_current_password: bool) -> Value 
     with_profile("UserUpdate", properties, &[], P::Update::properties())
 }
 
-type Properties = Vec<(String, Value)>;
+pub(super) type Properties = Vec<(String, Value)>;
 
 fn email() -> Value {
     json!({ "type": "string", "format": "email" })
@@ -165,7 +170,7 @@ fn with_profile(title: &str, mut properties: Properties, required: &[&str], own:
     object(title, properties, &required.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
-fn object(title: &str, properties: Properties, required: &[&str]) -> Value {
+pub(super) fn object(title: &str, properties: Properties, required: &[&str]) -> Value {
     let properties: Map<String, Value> = properties.into_iter().collect();
     if required.is_empty() {
         json!({ "properties": properties, "type": "object", "title": title })
@@ -175,7 +180,7 @@ fn object(title: &str, properties: Properties, required: &[&str]) -> Value {
 }
 
 /// A schema with its title and default.
-fn titled(name: &str, mut schema: Value, default: Option<Value>) -> Value {
+pub(super) fn titled(name: &str, mut schema: Value, default: Option<Value>) -> Value {
     if let Some(object) = schema.as_object_mut() {
         object.insert("title".into(), title(name).into());
         object.extend(default.map(|default| ("default".to_owned(), default)));

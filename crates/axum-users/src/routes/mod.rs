@@ -1,6 +1,8 @@
 //! The routes. A handler parses, asks the manager once, hands the user to the backend if it logs in, and answers.
 
+mod accounts;
 mod auth;
+mod oauth;
 mod register;
 mod reset;
 mod sessions;
@@ -13,6 +15,7 @@ use std::{
     net::{IpAddr, SocketAddr},
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -28,19 +31,24 @@ use tower::{Service, layer::layer_fn};
 use tracing::Instrument as _;
 
 use crate::{
-    ConfigError, User, UserProfile, Users,
+    AuthBackend, ConfigError, User, UserProfile, Users,
     authenticator::Session,
     error::ApiError,
     guard::{Active, Denied, Guard, Verified},
+    oauth_settings::OAuthProvider,
     respond,
 };
 
 impl<P: UserProfile> Users<P> {
     /// All routes at their conventional places: `/auth/<backend>/login|logout` for each backend (and `refresh`),
-    /// `/auth/register`, those of verification and reset where they are configured, `/users/me`, `/users/{id}` and their `sessions`. The application's state need not hold anything for it.
+    /// `/auth/register`, those of verification, reset and providers where they are configured, `/users/me`, `/users/{id}` and their
+    /// `sessions`. The application's state need not hold anything for it.
     pub fn router<S: Clone + Send + Sync + 'static>(&self) -> Router<S> {
         let people = self.users_router().merge(self.sessions_router());
-        let mut auth = self.register_router();
+        let mut auth = Router::new();
+        if self.registers() {
+            auth = auth.merge(self.register_router());
+        }
         if self.verifies() {
             auth = auth.merge(verify::router(self.clone()));
         }
@@ -48,6 +56,19 @@ impl<P: UserProfile> Users<P> {
             auth = auth.merge(reset::router(self.clone()));
         }
         let mut router = Router::new().nest("/auth", auth).nest("/users", people);
+        for provider in &self.oauth().providers {
+            for (prefix, backend) in self.oauth_prefixes(provider) {
+                let login = oauth::login_router(self.clone(), Arc::clone(provider), backend.clone());
+                router = router.nest(&prefix, login);
+            }
+            if provider.associates {
+                let associate = oauth::associate_router(self.clone(), Arc::clone(provider));
+                router = router.nest(&format!("/auth/associate/{}", provider.name()), associate);
+            }
+        }
+        if !self.oauth().providers.is_empty() {
+            router = router.nest("/users", self.oauth_accounts_router());
+        }
         for backend in self.backends() {
             router = router.nest(&format!("/auth/{}", backend.name()), auth::router(self.clone(), backend.clone()));
         }
@@ -122,6 +143,59 @@ impl<P: UserProfile> Users<P> {
             !is_idle(None, Some(&session.state), idle, now)
         });
         Ok(sessions)
+    }
+
+    /// Where the logins by a provider stand, each with its backend.
+    pub(crate) fn oauth_prefixes(&self, provider: &OAuthProvider) -> Vec<(String, &AuthBackend<P>)> {
+        let mut backends: Vec<_> = provider.backends.iter().filter_map(|name| self.backend(name)).collect();
+        if backends.is_empty() {
+            backends.extend(self.backends().first());
+        }
+        let first = format!("/auth/{}", provider.name());
+        let prefix = |(index, backend): (usize, &AuthBackend<P>)| match index {
+            0 => first.clone(),
+            _ => format!("{first}/{}", backend.name()),
+        };
+        backends.iter().enumerate().map(|(index, backend)| (prefix((index, backend)), *backend)).collect()
+    }
+
+    pub(crate) fn oauth_provider(&self, name: &str) -> Result<&Arc<OAuthProvider>, ConfigError> {
+        let unknown = || ConfigError::new(format!("there is no provider called {name:?}: add it with `.oauth(…)`"));
+        self.oauth().provider(name).ok_or_else(unknown)
+    }
+
+    /// `GET /authorize` and `GET /callback` of the provider of this name, which log in with the backend of that name; the
+    /// conventional place is `/auth/<provider>`.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when there is no such provider or backend.
+    pub fn oauth_router<S: Clone + Send + Sync + 'static>(
+        &self,
+        provider: &str,
+        backend: &str,
+    ) -> Result<Router<S>, ConfigError> {
+        let provider = self.oauth_provider(provider)?;
+        let backend =
+            self.backend(backend).ok_or_else(|| ConfigError::new(format!("there is no backend called {backend:?}")))?;
+        Ok(oauth::login_router(self.clone(), Arc::clone(provider), backend.clone()))
+    }
+
+    /// `GET /authorize` and `GET /callback` that link an account with the provider of this name to the user who asks; the
+    /// conventional place is `/auth/associate/<provider>`.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when there is no such provider.
+    pub fn oauth_associate_router<S: Clone + Send + Sync + 'static>(
+        &self,
+        provider: &str,
+    ) -> Result<Router<S>, ConfigError> {
+        Ok(oauth::associate_router(self.clone(), Arc::clone(self.oauth_provider(provider)?)))
+    }
+
+    /// `GET /me/accounts` and `DELETE /me/accounts/{account}`; the conventional place is `/users`. Unlinking needs a login of the
+    /// last [`FRESH`](axum_users_core::FRESH) seconds: 403 otherwise.
+    pub fn oauth_accounts_router<S: Clone + Send + Sync + 'static>(&self) -> Router<S> {
+        accounts::router(self.clone())
     }
 
     /// What hooks may know of a request; also for calls of the [`UserManager`](crate::UserManager) from routes of your own.

@@ -9,9 +9,9 @@ use axum::{
 use http::StatusCode;
 use serde_json::Value;
 
-use super::{Paths, finish, uninterrupted};
+use super::{Paths, finish, uninterrupted, users::shown};
 use crate::{
-    Error, Fields, UserProfile, UserRead, Users,
+    Error, Fields, UserProfile, Users,
     error::{ApiError, ErrorCode},
     guard::Denied,
     input::{self, JsonBody},
@@ -43,7 +43,7 @@ async fn register<P: UserProfile>(State(users): State<Users<P>>, request: Reques
             }
             other => other.into(),
         })?;
-        Ok(respond::json(StatusCode::CREATED, &UserRead::from(user)))
+        Ok(respond::json(StatusCode::CREATED, &shown(&users, user).await?))
     })
     .await
 }

@@ -134,8 +134,8 @@ async fn end<P: UserProfile>(
     }
 }
 
-/// Ending sessions asks for a session whose user proved who they are a short while ago (ASVS 7.5.2).
-fn fresh<P: UserProfile>(users: &Users<P>, session: &Session<P>) -> Result<(), ApiError> {
+/// Ending sessions, and what else changes how a user logs in, asks for a session whose user proved who they are a short while ago (ASVS 7.5.2).
+pub(super) fn fresh<P: UserProfile>(users: &Users<P>, session: &Session<P>) -> Result<(), ApiError> {
     if users.is_fresh(session.owner.authenticated_at) { Ok(()) } else { Err(ApiError::NotFresh) }
 }
 

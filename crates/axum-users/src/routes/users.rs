@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::{Paths, finish, uninterrupted};
 use crate::{
-    Audit, Error, Fields, User, UserProfile, UserRead, Users,
+    Audit, Error, Fields, OAuthAccountRead, User, UserProfile, UserRead, Users,
     authenticator::Session,
     error::{ApiError, ErrorCode},
     extract::current,
@@ -38,7 +38,7 @@ pub(super) fn router<P: UserProfile, S: Clone + Send + Sync + 'static>(users: Us
 async fn me<P: UserProfile>(State(users): State<Users<P>>, request: Request) -> Result<Response, ApiError> {
     let (mut parts, _) = request.into_parts();
     let session = person(&users, &mut parts).await?;
-    Ok(read(session.owner.user.clone()))
+    read(&users, session.owner.user.clone()).await
 }
 
 async fn patch_me<P: UserProfile>(State(users): State<Users<P>>, request: Request) -> Result<Response, ApiError> {
@@ -56,7 +56,7 @@ async fn user<P: UserProfile>(
 ) -> Result<Response, ApiError> {
     let (mut parts, _) = request.into_parts();
     superuser(&users, &mut parts).await?;
-    Ok(read(find(&users, id).await?))
+    read(&users, find(&users, id).await?).await
 }
 
 async fn patch_user<P: UserProfile>(
@@ -121,7 +121,7 @@ async fn update<P: UserProfile>(
                 }
                 other => other.into(),
             })?;
-        Ok(read(updated))
+        read(&users, updated).await
     })
     .await
 }
@@ -168,6 +168,26 @@ pub(super) async fn find<P: UserProfile>(users: &Users<P>, id: PathId) -> Result
     users.get(&id).await?.ok_or(ApiError::NotFound)
 }
 
-fn read<P: UserProfile>(user: User<P>) -> Response {
-    respond::json(StatusCode::OK, &UserRead::from(user))
+async fn read<P: UserProfile>(users: &Users<P>, user: User<P>) -> Result<Response, ApiError> {
+    Ok(respond::json(StatusCode::OK, &shown(users, user).await?))
+}
+
+/// The user as an answer shows them, with their accounts where the application asked for that.
+pub(super) async fn shown<P: UserProfile>(users: &Users<P>, user: User<P>) -> Result<UserRead<P>, ApiError> {
+    let oauth = users.oauth();
+    if !oauth.shown {
+        return Ok(UserRead::from(user));
+    }
+    let mut accounts = Vec::new();
+    for account in users.manager().oauth_accounts(&user).await? {
+        accounts.push(match (users.strict(), oauth.exposes_tokens) {
+            (_, true) => {
+                let tokens = users.manager().stored_oauth_token(&account)?;
+                OAuthAccountRead::danger_with_tokens(account, tokens)
+            }
+            (true, false) => OAuthAccountRead::without_tokens(account),
+            (false, false) => OAuthAccountRead::with_empty_tokens(account),
+        });
+    }
+    Ok(UserRead::from(user).with_oauth_accounts(accounts))
 }

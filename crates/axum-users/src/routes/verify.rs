@@ -8,9 +8,9 @@ use axum::{
 };
 use http::StatusCode;
 
-use super::{Paths, finish, uninterrupted};
+use super::{Paths, finish, uninterrupted, users::shown};
 use crate::{
-    UserProfile, UserRead, Users,
+    UserProfile, Users,
     error::ApiError,
     input::{self, JsonBody},
     respond,
@@ -39,7 +39,7 @@ async fn verify<P: UserProfile>(State(users): State<Users<P>>, request: Request)
     let token = token_of(JsonBody::parse(&parts.headers, &bytes, users.strict())?)?;
     uninterrupted(async move {
         let user = users.manager().verify(&token, Some(&users.request_info(&parts))).await?;
-        Ok(respond::json(StatusCode::OK, &UserRead::from(user)))
+        Ok(respond::json(StatusCode::OK, &shown(&users, user).await?))
     })
     .await
 }

@@ -142,6 +142,15 @@ impl CookieTransport {
         Some(value)
     }
 
+    /// `Set-Cookie` of a secret that no script reads, whatever the settings say.
+    pub(crate) fn carrying(&self, secret: &Secret, max_age: Option<u64>) -> Option<HeaderValue> {
+        Self { http_only: true, ..self.clone() }.set(&self.name, secret.expose(), max_age)
+    }
+
+    pub(crate) fn is_same_site(&self, same_site: SameSite) -> bool {
+        self.same_site == same_site
+    }
+
     fn response(&self, value: &str, max_age: Option<u64>) -> Response {
         let mut response = StatusCode::NO_CONTENT.into_response();
         match self.set(&self.name, value, max_age) {

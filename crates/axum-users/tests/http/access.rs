@@ -243,6 +243,7 @@ async fn every_error_code_is_obtained() {
     ];
     found.extend(crate::mailed::codes().await);
     found.push(crate::refresh::of_a_bad_token().await);
+    found.extend(crate::oauth::codes().await);
     found.extend(crate::input::codes_of_other_applications().await);
     let codes: Vec<String> = found
         .iter()

@@ -60,12 +60,17 @@ pub(crate) struct OnDisk<P: UserProfile> {
 
 impl<P: UserProfile> OnDisk<P> {
     pub(crate) async fn new() -> Self {
+        Self::with(|builder| builder).await
+    }
+
+    /// With other settings.
+    pub(crate) async fn with(settings: impl FnOnce(UsersBuilder<P>) -> UsersBuilder<P>) -> Self {
         static NUMBER: AtomicUsize = AtomicUsize::new(0);
         let name = format!("axum-users-http-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
         let folder = std::env::temp_dir().join(name);
         std::fs::create_dir_all(&folder).unwrap();
         let store = SqlStore::connect(&format!("sqlite://{}", folder.join("users.db").display())).await.unwrap();
-        let users = application(store.clone()).build().unwrap();
+        let users = settings(application(store.clone())).build().unwrap();
         Self { users, store, folder }
     }
 }
@@ -78,6 +83,13 @@ impl<P: UserProfile> Drop for OnDisk<P> {
 
 /// The application over each server whose feature is on, in tables of its own.
 pub(crate) async fn on_servers<P: UserProfile>() -> Vec<Users<P>> {
+    on_servers_with(|builder| builder).await
+}
+
+/// The same with other settings.
+pub(crate) async fn on_servers_with<P: UserProfile>(
+    settings: impl Fn(UsersBuilder<P>) -> UsersBuilder<P>,
+) -> Vec<Users<P>> {
     let servers: &[&str] = &[
         #[cfg(feature = "postgres")]
         "AXUM_USERS_TEST_POSTGRES_URL",
@@ -95,7 +107,7 @@ pub(crate) async fn on_servers<P: UserProfile>() -> Vec<Users<P>> {
         let store = SqlStore::builder(&url.unwrap())
             .user_table(format!("u{}", &name[..16]))
             .access_token_table(format!("t{}", &name[..16]));
-        found.push(application(store.connect().await.unwrap()).build().unwrap());
+        found.push(settings(application(store.connect().await.unwrap())).build().unwrap());
     }
     found
 }

@@ -1,6 +1,12 @@
 //! Keys: their kinds, their names, their change.
 
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
 use axum_users_core::jwt::{Claims, JwtAlgorithm, JwtError, JwtKey, JwtKeys, KeyError, Validation};
+use base64::{
+    Engine as _,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
+use serde_json::{Value, json};
 
 use super::{LOGIN, NOW, SECRET, key_pair, public_pem, recorded};
 
@@ -147,3 +153,79 @@ r/GZQBUcu7L5c17RjtJlUWhkMF2g3XdGEQPF7zS9/zBO7xqDXdk6cIyEcz6GB+pB\n\
 DiuPmnDAE6picESxjWgZkA+BPeiFjQM/HwDYwNeOSKF3q5rJS9RDH1DxKcxODwuM\n\
 TWQWsHP2uitQXNMbOwIDAQAB\n\
 -----END PUBLIC KEY-----\n";
+
+/// A private key in PEM, and the public one as an issuer publishes it.
+fn published() -> (String, Value) {
+    let der = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &aws_lc_rs::rand::SystemRandom::new());
+    let der = der.unwrap();
+    let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der.as_ref()).unwrap();
+    let (x, y) = pair.public_key().as_ref()[1..].split_at(32);
+    let (x, y) = (URL_SAFE_NO_PAD.encode(x), URL_SAFE_NO_PAD.encode(y));
+    let pem = format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", STANDARD.encode(der.as_ref()));
+    (
+        pem,
+        json!({ "kty": "EC", "crv": "P-256", "x": x, "y": y, "kid": "k", "use": "sig", "alg": "ES256", "key_ops": ["verify"] }),
+    )
+}
+
+#[test]
+fn jw_01_a_published_key_verifies_what_its_private_one_signed() {
+    let (pem, jwk) = published();
+    let signing = JwtKeys::new(JwtKey::es256_private(pem.as_bytes()).unwrap().kid("k"));
+    let token = signing.encode(&claims()).unwrap();
+    let login = Validation::audience(LOGIN);
+    for without in ["", "alg", "use", "kid"] {
+        let mut jwk = jwk.clone();
+        jwk.as_object_mut().unwrap().remove(without);
+        let public = JwtKeys::new(JwtKey::public_from_jwk(&jwk).unwrap());
+        public.decode(&token, &login, NOW).unwrap();
+        assert_eq!(public.encode(&claims()).unwrap_err(), KeyError::VerifyOnly);
+    }
+    let other = JwtKeys::new(JwtKey::public_from_jwk(&published().1).unwrap());
+    assert_eq!(other.decode(&token, &login, NOW).unwrap_err(), JwtError::Signature);
+    for no_key in ["", "x", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"] {
+        assert!(matches!(JwtKey::es256_private(no_key.as_bytes()), Err(KeyError::Malformed(_))), "{no_key}");
+    }
+}
+
+#[test]
+fn jw_01_a_published_key_that_is_none_for_signatures_is_not_one() {
+    let (_, good) = published();
+    let with = |name: &str, value: Value| {
+        let mut jwk = good.clone();
+        jwk[name] = value;
+        JwtKey::public_from_jwk(&jwk).unwrap_err()
+    };
+    for (name, value) in [
+        ("use", json!("enc")),
+        ("kty", json!("oct")),
+        ("kty", json!("RSA")),
+        ("kty", json!(7)),
+        ("crv", json!("secp256k1")),
+        ("crv", json!("P-384")),
+        ("alg", json!("HS256")),
+        ("alg", json!("none")),
+        ("alg", json!("RS256")),
+        ("alg", json!("ES384")),
+    ] {
+        assert_eq!(with(name, value.clone()), KeyError::NotForSignatures, "{name} {value}");
+    }
+    for (name, value) in [("x", json!("")), ("x", json!("AAAA")), ("y", Value::Null), ("x", json!("!"))] {
+        let mut jwk = good.clone();
+        jwk[name] = value;
+        let unusable = JwtKey::public_from_jwk(&jwk)
+            .ok()
+            .is_none_or(|key| JwtKeys::new(key).decode("e30.e30.AA", &Validation::audience(LOGIN), NOW).is_err());
+        assert!(unusable);
+    }
+    // RFC 7518, 3.3: 2048 bits at least, whatever stands before them.
+    let rsa = |bytes: Vec<u8>| json!({ "kty": "RSA", "e": "AQAB", "n": URL_SAFE_NO_PAD.encode(bytes) });
+    for short in [vec![255; 128], vec![255; 255], [vec![0; 200], vec![255; 128]].concat(), Vec::new()] {
+        assert!(matches!(JwtKey::public_from_jwk(&rsa(short)).unwrap_err(), KeyError::Malformed(_)));
+    }
+    let key = JwtKey::public_from_jwk(&rsa(vec![255; 256])).unwrap();
+    assert_eq!(key.algorithm(), JwtAlgorithm::Rs256);
+    for odd in [Value::Null, json!([]), json!("x"), json!({})] {
+        assert_eq!(JwtKey::public_from_jwk(&odd).unwrap_err(), KeyError::NotForSignatures);
+    }
+}

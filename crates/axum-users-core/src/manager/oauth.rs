@@ -1,0 +1,340 @@
+//! Logging in by a provider, and linking an account with one.
+
+use std::time::Duration;
+
+use time::OffsetDateTime;
+
+use super::{Acting, Authenticated, UserManager};
+use crate::{
+    audit::Audit,
+    database::{Condition, Conflict, DatabaseError, Outcome},
+    email::Email,
+    error::{BadOAuthState, Error},
+    hooks::RequestInfo,
+    id::UserId,
+    oauth::{
+        AnyOAuthClient, AuthorizationRequest, BrowserSecret, ExternalIdentity, NewOAuthAccount, OAuthClient as _,
+        OAuthCode, OAuthFlow, OAuthIdentity, OAuthKeys, OAuthRules, OAuthState, OAuthToken, STATE_LIFETIME,
+        code_challenge, keys::Part,
+    },
+    password::{PasswordHash, ValidatedPassword},
+    profile::UserProfile,
+    random,
+    secret::Secret,
+    session::next_valid_after,
+    throttle::{BucketKey, Limit, Taken},
+    user::{Fields, NewUser, User, UserCreate, UserUpdate},
+};
+
+/// A login by a provider that begins.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct OAuthStart {
+    /// Where the browser goes.
+    pub url: String,
+    /// What the browser keeps until it comes back, where no script and no other site reads it.
+    pub browser_secret: Secret,
+}
+
+/// A browser that came back with a state that is right. It counts once: what takes it spends it.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct OAuthReturn {
+    /// What the state says.
+    pub state: OAuthState,
+    browser: BrowserSecret,
+    once: String,
+}
+
+/// An account as the provider told of it, fit to be stored.
+struct Told {
+    identity: ExternalIdentity,
+    account: NewOAuthAccount,
+    email: String,
+}
+
+impl<P: UserProfile> UserManager<P> {
+    /// Whether the store keeps accounts with providers, and keys for them are configured.
+    #[must_use]
+    pub fn keeps_oauth_accounts(&self) -> bool {
+        self.0.keeps_oauth_accounts && self.0.oauth.is_some()
+    }
+
+    pub(super) fn oauth_keys(&self) -> Result<&OAuthKeys, Error> {
+        self.0.oauth.as_ref().ok_or(Error::NotConfigured("oauth"))
+    }
+
+    /// Begins a login, or the linking of an account. `redirect_uri` is where the provider sends the browser, a constant of the
+    /// application and never what a client says.
+    ///
+    /// # Errors
+    /// [`Error::NotConfigured`], [`Error::OAuthProvider`], [`Error::Internal`].
+    pub async fn oauth_begin(
+        &self,
+        client: &AnyOAuthClient,
+        flow: OAuthFlow,
+        redirect_to: Option<String>,
+        redirect_uri: &str,
+        scopes: Vec<String>,
+    ) -> Result<OAuthStart, Error> {
+        let browser = BrowserSecret::generate();
+        let state = OAuthState::new(client.name(), flow, redirect_to);
+        let state = state.encode(self.oauth_keys()?, self.0.strict, &browser, self.0.clock.unix())?;
+        let request = AuthorizationRequest {
+            redirect_uri: redirect_uri.to_owned(),
+            state: state.expose().to_owned(),
+            scopes,
+            code_challenge: code_challenge(&browser.verifier()),
+            nonce: browser.nonce(),
+        };
+        let url = client.authorization_url(&request).await?;
+        Ok(OAuthStart { url, browser_secret: browser.into_secret() })
+    }
+
+    /// Reads a state that came back: whether it is ours, not older than ten minutes, of this browser, this provider and this
+    /// flow. Nothing is spent yet.
+    ///
+    /// # Errors
+    /// [`Error::BadOAuthState`], [`Error::NotConfigured`].
+    pub fn oauth_return(
+        &self,
+        client: &AnyOAuthClient,
+        flow: &OAuthFlow,
+        state: &Secret,
+        browser_secret: &Secret,
+    ) -> Result<OAuthReturn, Error> {
+        let browser = BrowserSecret::sent(browser_secret.clone());
+        let now = self.0.clock.unix();
+        let (state, once) = OAuthState::decode(self.oauth_keys()?, self.0.strict, state, &browser, now)?;
+        if state.provider != client.name() {
+            return Err(BadOAuthState::Wrong.into());
+        }
+        match (&state.flow, flow) {
+            (is, expected) if is == expected => Ok(OAuthReturn { state, browser, once }),
+            (OAuthFlow::Associate { .. }, OAuthFlow::Associate { .. }) => Err(BadOAuthState::OtherUser.into()),
+            _ => Err(BadOAuthState::Wrong.into()),
+        }
+    }
+
+    /// Logs somebody in whom a provider knows. An identity that nobody has yet becomes a new user, unless its address belongs to
+    /// one; `rules` may allow that it is linked to that one.
+    ///
+    /// # Errors
+    /// [`Error::BadOAuthState`] (used already), [`Error::OAuthProvider`], [`Error::OAuthEmailUnavailable`],
+    /// [`Error::UserAlreadyExists`], [`Error::OAuthAccountAlreadyExists`], [`Error::ValueAlreadyExists`],
+    /// [`Error::BadCredentials`] (inactive), [`Error::Veto`], [`Error::Throttled`], [`Error::NotConfigured`] (no
+    /// [profile](crate::UserHooks::oauth_profile)), [`Error::Busy`], [`Error::Database`].
+    pub async fn oauth_login(
+        &self,
+        client: &AnyOAuthClient,
+        returned: OAuthReturn,
+        code: Secret,
+        redirect_uri: &str,
+        rules: OAuthRules,
+        request: Option<&RequestInfo>,
+    ) -> Result<Authenticated<P>, Error> {
+        let audit = || Audit::of("login", request).method("oauth");
+        let found = async {
+            let told = self.oauth_told(client, returned, code, redirect_uri).await?;
+            self.oauth_user(client.name(), told, rules, request).await
+        };
+        let (user, read_at) = found.await.inspect_err(|error| audit().ended_by(error))?;
+        let audit = audit().user(&user.id);
+        if !user.is_active {
+            audit.refused("inactive");
+            return Err(Error::BadCredentials);
+        }
+        if let Err(veto) = self.0.hooks.before_login(&user, request).await {
+            let error = Error::Veto(veto);
+            audit.ended_by(&error);
+            return Err(error);
+        }
+        audit.succeeded();
+        Ok(Authenticated::danger_without_password(user, read_at))
+    }
+
+    /// Links an account to a user who is logged in; one that is linked to them already is brought up to date. `acting` is the
+    /// session that asks.
+    ///
+    /// # Errors
+    /// As [`oauth_login`](Self::oauth_login); [`Error::OAuthAccountAlreadyExists`] when it is another user's,
+    /// [`Error::SessionEnded`], [`Error::UserNotExists`].
+    pub async fn oauth_associate(
+        &self,
+        client: &AnyOAuthClient,
+        returned: OAuthReturn,
+        code: Secret,
+        redirect_uri: &str,
+        acting: &Acting<P>,
+        request: Option<&RequestInfo>,
+    ) -> Result<User<P>, Error> {
+        let audit = || Audit::of("oauth_link", request).user(&acting.user_id);
+        let linked = async {
+            let told = self.oauth_told(client, returned, code, redirect_uri).await?;
+            match self.0.database.put_oauth_account(&acting.user_id, told.account, acting.still_counts()).await? {
+                Outcome::Done(user) => Ok(user),
+                Outcome::Refused(_) => Err(Error::SessionEnded),
+                Outcome::Missing => Err(Error::UserNotExists),
+            }
+        };
+        let user = linked.await.inspect_err(|error| audit().ended_by(error))?;
+        audit().succeeded();
+        self.0.hooks.on_after_update(&user, &UserUpdate::default(), request).await;
+        Ok(user)
+    }
+
+    /// Spends state and code, in this order, and asks who that is.
+    async fn oauth_told(
+        &self,
+        client: &AnyOAuthClient,
+        returned: OAuthReturn,
+        code: Secret,
+        redirect_uri: &str,
+    ) -> Result<Told, Error> {
+        // A bucket of one, which is not full again before the state has expired, on a node whose clock is behind either.
+        let once = (BucketKey::of("oauth state", &returned.once), Limit::new(1, STATE_LIFETIME + CLOCKS_DIFFER));
+        if self.try_take(&once).await? != Taken::Yes {
+            return Err(BadOAuthState::Wrong.into());
+        }
+        let (verifier, nonce) = (returned.browser.verifier(), returned.browser.nonce());
+        let code = OAuthCode::new(code, redirect_uri.to_owned(), verifier, nonce);
+        let token = client.exchange(&code).await?;
+        let identity = client.identity(&token, &code).await?;
+        let known = OAuthIdentity::new(client.name(), &identity.account_id)
+            .ok_or_else(|| crate::OAuthClientError::Answer("the id of the account is none".into()))?;
+        let email =
+            identity.email.clone().filter(|it| !it.is_empty() && it.chars().count() <= 320 && !it.contains('\0'));
+        let email = email.ok_or(Error::OAuthEmailUnavailable)?;
+        let account = self.sealed_account(known, email.clone(), &token)?;
+        Ok(Told { identity, account, email })
+    }
+
+    pub(super) fn sealed_account(
+        &self,
+        identity: OAuthIdentity,
+        account_email: String,
+        token: &OAuthToken,
+    ) -> Result<NewOAuthAccount, Error> {
+        let keys = self.oauth_keys()?;
+        if [Some(&token.access_token), token.refresh_token.as_ref()]
+            .iter()
+            .flatten()
+            .any(|it| it.expose().len() > MAX_TOKEN)
+        {
+            return Err(crate::OAuthClientError::Answer("a token is too long".into()).into());
+        }
+        let access_token = keys.seal(Part::Access, &identity, &token.access_token)?;
+        let refresh_token = token.refresh_token.as_ref().filter(|token| !token.expose().is_empty());
+        let refresh_token = refresh_token.map(|token| keys.seal(Part::Refresh, &identity, token)).transpose()?;
+        let expires_at = token.expires_at.map(|at| at.clamp(0, i32::MAX.into()));
+        Ok(NewOAuthAccount { identity, account_email, expires_at, access_token, refresh_token })
+    }
+
+    /// The user of an identity, found, linked or made, and an instant from before they were read.
+    async fn oauth_user(
+        &self,
+        provider: &str,
+        told: Told,
+        rules: OAuthRules,
+        request: Option<&RequestInfo>,
+    ) -> Result<(User<P>, OffsetDateTime), Error> {
+        let Told { identity, account, email } = told;
+        // What an address means here is for our rule to say, not for the provider's (ASVS 6.8.1).
+        let email = Email::parse(&email).ok();
+        let mut new = None;
+        for _ in 0..TURNS {
+            let read_at = self.0.clock.now();
+            if let Some((user, _)) = self.0.database.get_by_oauth_account(&account.identity).await? {
+                match self.put_if_active(user, &account, Vec::new()).await? {
+                    Some(user) => return Ok((user, read_at)),
+                    None => continue,
+                }
+            }
+            let email = email.as_ref().ok_or(Error::OAuthEmailUnavailable)?;
+            if let Some(user) = self.0.database.get_by_email(&email.key()).await? {
+                if rules.associate_by_email && identity.email_is_verified && user.is_verified {
+                    let only_if = vec![Condition::EmailIs(user.email.clone())];
+                    let Some(user) = self.put_if_active(user, &account, only_if).await? else { continue };
+                    Audit::of("oauth_link", request).user(&user.id).succeeded_because("same_address");
+                    return Ok((user, read_at));
+                }
+                // The same login in parallel may have made this user, with the account.
+                if self.0.database.get_by_oauth_account(&account.identity).await?.is_some() {
+                    continue;
+                }
+                return Err(Error::UserAlreadyExists);
+            }
+            let user = match &new {
+                Some(user) => user,
+                None => {
+                    let verified = rules.is_verified_by_default && identity.email_is_verified;
+                    new.insert(self.oauth_new_user(provider, &identity, email.clone(), verified, request).await?)
+                }
+            };
+            match self.0.database.create_with_oauth_account(user.clone(), account.clone()).await {
+                Ok(user) => {
+                    Audit::of("register", request).user(&user.id).method("oauth").succeeded();
+                    self.0.hooks.on_after_register(&user, request).await;
+                    return Ok((user, read_at));
+                }
+                Err(DatabaseError::Conflict(Conflict::Email | Conflict::OAuthAccount)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(Error::OAuthAccountAlreadyExists)
+    }
+
+    /// Brings the account of a user up to date, or links it; `None` when they, or who has it, changed meanwhile. For an inactive
+    /// one nothing is written.
+    async fn put_if_active(
+        &self,
+        user: User<P>,
+        account: &NewOAuthAccount,
+        only_if: Vec<Condition>,
+    ) -> Result<Option<User<P>>, Error> {
+        if !user.is_active {
+            return Ok(Some(user));
+        }
+        match self.0.database.put_oauth_account(&user.id, account.clone(), only_if).await {
+            Ok(Outcome::Done(user)) => Ok(Some(user)),
+            Ok(Outcome::Refused(_) | Outcome::Missing) | Err(DatabaseError::Conflict(Conflict::OAuthAccount)) => {
+                Ok(None)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn oauth_new_user(
+        &self,
+        provider: &str,
+        identity: &ExternalIdentity,
+        email: Email,
+        is_verified: bool,
+        request: Option<&RequestInfo>,
+    ) -> Result<NewUser<P>, Error> {
+        self.may_register(Fields::Safe, request).await?;
+        let profile = self.0.hooks.oauth_profile(provider, identity).await;
+        let profile = profile.ok_or(Error::NotConfigured("the hook `oauth_profile`"))?;
+        let create = UserCreate { is_verified: Some(is_verified), ..UserCreate::new(email, random::token(), profile) };
+        self.0.hooks.before_register(&create, request).await.map_err(Error::Veto)?;
+        let hash = self.0.passwords.hash(ValidatedPassword::accepted_by_hook(create.password)).await?;
+        let id = P::Id::generate();
+        Ok(NewUser {
+            tokens_valid_after: id.is_none().then(|| next_valid_after(self.0.clock.unix(), None)),
+            id,
+            email: create.email,
+            hashed_password: PasswordHash::of_nobody(hash),
+            is_active: true,
+            is_superuser: false,
+            is_verified,
+            profile: create.profile,
+        })
+    }
+}
+
+/// Each turn is another request that was faster.
+const TURNS: usize = 5;
+/// In bytes; no provider has longer ones, and the smallest column of ours has room for it.
+const MAX_TOKEN: usize = 40_000;
+/// How far the clocks of two nodes may differ for a state to count once.
+const CLOCKS_DIFFER: Duration = Duration::from_secs(600);

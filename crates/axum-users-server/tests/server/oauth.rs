@@ -1,0 +1,358 @@
+//! Log in by a certified OpenID provider, from the first request to the token, as a browser goes.
+
+use std::{collections::HashMap, net::TcpStream};
+
+use serde_json::{Value, json};
+
+use crate::harness::{Answer, Folder, PASSWORD, Server};
+
+/// Where people find the server; the browser here knows where it really listens.
+const SITE: &str = "http://localhost:8000";
+
+fn provider() -> String {
+    std::env::var("AXUM_USERS_TEST_OPENID_URL").expect("AXUM_USERS_TEST_OPENID_URL names no provider")
+}
+
+/// One request to the provider.
+fn ask(method: &str, url: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    use std::io::Write as _;
+    let rest = url.strip_prefix("http://").unwrap();
+    let (host, path) = rest.split_once('/').unwrap();
+    let mut stream = TcpStream::connect(host).unwrap();
+    let mut head = format!("{method} /{path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n");
+    for (name, value) in headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    if method != "GET" {
+        head.push_str(&format!("content-length: {}\r\n", body.len()));
+    }
+    stream.write_all(format!("{head}\r\n{body}").as_bytes()).unwrap();
+    Answer::read(stream)
+}
+
+/// Registers a client at the provider (RFC 7591).
+fn client() -> (String, String) {
+    let uris = json!({ "redirect_uris": [
+        format!("{SITE}/auth/camelot/callback"), format!("{SITE}/auth/associate/camelot/callback"),
+    ] });
+    let url = format!("{}/reg", provider());
+    let answer = ask("POST", &url, &[("content-type", "application/json")], &uris.to_string());
+    assert_eq!(answer.status, 201, "{}", answer.body);
+    let text = |name: &str| answer.value()[name].as_str().unwrap().to_owned();
+    (text("client_id"), text("client_secret"))
+}
+
+fn serve(folder: &Folder, more: &[(&str, &str)]) -> Server {
+    let (id, secret) = client();
+    let issuer = provider();
+    let mut variables = vec![
+        ("AXUM_USERS__PUBLIC_URL", SITE),
+        ("AXUM_USERS__OAUTH__PROVIDER__CAMELOT__KIND", "openid"),
+        ("AXUM_USERS__OAUTH__PROVIDER__CAMELOT__ISSUER", &issuer),
+        ("AXUM_USERS__OAUTH__PROVIDER__CAMELOT__CLIENT_ID", &id),
+        ("AXUM_USERS__OAUTH__PROVIDER__CAMELOT__CLIENT_SECRET", &secret),
+        ("AXUM_USERS__SERVER__LOG_FILTER", "trace"),
+    ];
+    variables.extend(more);
+    let server = folder.serve_with(&variables);
+    // It stands in no log, whatever happens.
+    assert!(!server.log().contains(&secret));
+    server
+}
+
+/// A browser: cookies by host, and somebody in front of it.
+#[derive(Default)]
+struct Browser {
+    cookies: HashMap<&'static str, HashMap<String, String>>,
+}
+
+/// What the somebody does at the provider.
+#[derive(Clone, Copy)]
+enum There<'a> {
+    IsCalled(&'a str),
+    SaysNo,
+}
+
+const OURS: &str = "ours";
+const THEIRS: &str = "theirs";
+
+impl Browser {
+    fn cookie(&self, whose: &str) -> String {
+        let all = self.cookies.get(whose).into_iter().flatten();
+        all.map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ")
+    }
+
+    fn keep(&mut self, whose: &'static str, answer: &Answer) {
+        for cookie in answer.headers("set-cookie") {
+            let (name, value) = cookie.split(';').next().unwrap().split_once('=').unwrap();
+            self.cookies.entry(whose).or_default().insert(name.to_owned(), value.to_owned());
+        }
+    }
+
+    fn ours(&mut self, server: &Server, path: &str, token: Option<&str>) -> Answer {
+        let bearer = token.map(|token| format!("Bearer {token}"));
+        let cookie = self.cookie(OURS);
+        let mut headers = vec![("cookie", cookie.as_str())];
+        headers.extend(bearer.as_deref().map(|bearer| ("authorization", bearer)));
+        let answer = server.send("GET", path, &headers, b"");
+        self.keep(OURS, &answer);
+        answer
+    }
+
+    fn theirs(&mut self, method: &str, url: &str, body: &str) -> Answer {
+        let cookie = self.cookie(THEIRS);
+        let form = ("content-type", "application/x-www-form-urlencoded");
+        let answer = ask(method, url, &[("cookie", &cookie), form], body);
+        self.keep(THEIRS, &answer);
+        answer
+    }
+
+    /// Where the provider is asked, by this route of ours.
+    fn authorize(&mut self, server: &Server, route: &str, token: Option<&str>) -> String {
+        let answer = self.ours(server, &format!("{route}/authorize"), token);
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        answer.value()["authorization_url"].as_str().unwrap().to_owned()
+    }
+
+    /// Goes through the provider's pages; the path and query that it sends the browser back to.
+    fn through(&mut self, url: &str, there: There<'_>) -> String {
+        let mut url = url.to_owned();
+        for _ in 0..10 {
+            if let Some(back) = url.strip_prefix(SITE) {
+                return back.to_owned();
+            }
+            let answer = if url.contains("/interaction/") {
+                let page = self.theirs("GET", &url, "");
+                match there {
+                    There::SaysNo => self.theirs("POST", &format!("{url}/abort"), ""),
+                    There::IsCalled(name) if page.body.contains("/login") => {
+                        self.theirs("POST", &format!("{url}/login"), &format!("name={name}"))
+                    }
+                    There::IsCalled(_) => self.theirs("POST", &format!("{url}/consent"), ""),
+                }
+            } else {
+                self.theirs("GET", &url, "")
+            };
+            let next = answer.header("location").unwrap_or_else(|| panic!("no way on from {url}: {answer:?}"));
+            url = if next.starts_with('/') { format!("{}{next}", provider()) } else { next.to_owned() };
+        }
+        panic!("the provider goes round in circles: {url}")
+    }
+
+    /// The whole way; the answer of our callback.
+    fn log_in(&mut self, server: &Server, there: There<'_>) -> Answer {
+        let url = self.authorize(server, "/auth/camelot", None);
+        let back = self.through(&url, there);
+        self.ours(server, &back, None)
+    }
+}
+
+fn token(answer: &Answer) -> String {
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    answer.value()["access_token"].as_str().unwrap().to_owned()
+}
+
+fn me(server: &Server, token: &str) -> Value {
+    server.as_bearer("GET", "/users/me", token).value()
+}
+
+#[track_caller]
+fn refused(answer: &Answer, code: &str) {
+    assert_eq!((answer.status, &answer.value()["detail"]), (400, &json!(code)));
+}
+
+#[test]
+fn oa_03_a_person_logs_in_by_a_provider_and_is_the_same_the_next_time() {
+    let folder = Folder::new();
+    let server = serve(&folder, &[]);
+    let first = token(&Browser::default().log_in(&server, There::IsCalled("galahad")));
+    let galahad = me(&server, &first);
+    assert_eq!((&galahad["email"], &galahad["is_active"]), (&json!("galahad@camelot.bt"), &json!(true)));
+    let again = token(&Browser::default().log_in(&server, There::IsCalled("galahad")));
+    assert_eq!(me(&server, &again), galahad);
+    let other = token(&Browser::default().log_in(&server, There::IsCalled("lancelot")));
+    assert_ne!(me(&server, &other)["id"], galahad["id"]);
+    // Without a password of their own there is no other way in.
+    let accounts = server.as_bearer("GET", "/users/me/accounts", &again);
+    assert_eq!(accounts.status, 200, "{}", accounts.body);
+    assert_eq!(accounts.value().as_array().map(Vec::len), Some(1));
+    let log = server.stop();
+    assert!(!log.contains(&again) && !log.contains("galahad@"), "no token and no address");
+}
+
+#[test]
+fn oa_03_new_keys_of_the_provider_lock_nobody_out() {
+    let folder = Folder::new();
+    let server = serve(&folder, &[]);
+    token(&Browser::default().log_in(&server, There::IsCalled("bors")));
+    assert_eq!(ask("POST", &format!("{}/_ctl/rotate", provider()), &[], "").status, 200);
+    token(&Browser::default().log_in(&server, There::IsCalled("bors")));
+}
+
+#[test]
+fn oa_05_who_says_no_at_the_provider_gets_an_answer() {
+    let folder = Folder::new();
+    let server = serve(&folder, &[]);
+    refused(&Browser::default().log_in(&server, There::SaysNo), "OAUTH_PROVIDER_ERROR");
+}
+
+#[test]
+fn oa_01_a_state_counts_once_and_in_its_own_browser() {
+    let folder = Folder::new();
+    let server = serve(&folder, &[]);
+    let (mut mine, mut thiefs) = (Browser::default(), Browser::default());
+    let url = mine.authorize(&server, "/auth/camelot", None);
+    let back = mine.through(&url, There::IsCalled("kay"));
+    thiefs.authorize(&server, "/auth/camelot", None);
+    refused(&thiefs.ours(&server, &back, None), "OAUTH_INVALID_STATE");
+    refused(&Browser::default().ours(&server, &back, None), "OAUTH_INVALID_STATE");
+    // Nothing of that spent the code.
+    let answer = mine.ours(&server, &back, None);
+    token(&answer);
+    refused(&mine.ours(&server, &back, None), "OAUTH_INVALID_STATE");
+    // Nor does the state of a login link an account.
+    let url = mine.authorize(&server, "/auth/camelot", None);
+    let back = mine.through(&url, There::IsCalled("kay")).replace("/auth/camelot/", "/auth/associate/camelot/");
+    let session = token(&answer);
+    refused(&mine.ours(&server, &back, Some(&session)), "OAUTH_INVALID_STATE");
+}
+
+#[test]
+fn oa_03_an_answer_to_another_request_is_refused() {
+    let folder = Folder::new();
+    let server = serve(&folder, &[]);
+    let mut browser = Browser::default();
+    let url = browser.authorize(&server, "/auth/camelot", None);
+    let (base, nonce) = url.split_once("&nonce=").unwrap();
+    assert!(!nonce.contains('&'));
+    let back = browser.through(&format!("{base}&nonce=another"), There::IsCalled("mordred"));
+    refused(&browser.ours(&server, &back, None), "OAUTH_PROVIDER_ERROR");
+    // A code that was made out to another client is not ours to spend.
+    let (stranger, _) = client();
+    let url = browser.authorize(&server, "/auth/camelot", None);
+    let ours = url.split('&').find_map(|pair| pair.strip_prefix("client_id=")).unwrap();
+    let back = browser.through(&url.replace(ours, &stranger), There::IsCalled("mordred"));
+    refused(&browser.ours(&server, &back, None), "OAUTH_PROVIDER_ERROR");
+    // Nor one for another verifier.
+    let url = browser.authorize(&server, "/auth/camelot", None);
+    let challenge = url.split('&').find_map(|pair| pair.strip_prefix("code_challenge=")).unwrap();
+    let back = browser
+        .through(&url.replace(challenge, "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"), There::IsCalled("mordred"));
+    refused(&browser.ours(&server, &back, None), "OAUTH_PROVIDER_ERROR");
+    assert_eq!(server.log_in("jwt", "mordred@camelot.bt", PASSWORD).status, 400, "nobody was made");
+    let users = folder.run(&["user", "list"]).succeeded().stdout;
+    assert!(!users.contains("mordred"), "{users}");
+}
+
+#[test]
+fn oa_06_a_user_links_an_account_and_logs_in_by_it_until_it_is_unlinked() {
+    let folder = Folder::new();
+    let server = serve(&folder, &[]);
+    assert_eq!(server.register("arthur@camelot.bt").status, 201);
+    let arthur = server.token("arthur@camelot.bt", PASSWORD);
+    let mut browser = Browser::default();
+    let url = browser.authorize(&server, "/auth/associate/camelot", Some(&arthur));
+    let back = browser.through(&url, There::IsCalled("wart"));
+    let answer = browser.ours(&server, &back, Some(&arthur));
+    assert_eq!((answer.status, &answer.value()["email"]), (200, &json!("arthur@camelot.bt")), "{}", answer.body);
+
+    let by_provider = token(&Browser::default().log_in(&server, There::IsCalled("wart")));
+    assert_eq!(me(&server, &by_provider), me(&server, &arthur));
+    let accounts = server.as_bearer("GET", "/users/me/accounts", &arthur).value();
+    let id = accounts[0]["id"].as_str().unwrap();
+    assert_eq!(accounts[0]["oauth_name"], "camelot");
+    let unlinked = server.as_bearer("DELETE", &format!("/users/me/accounts/{id}"), &arthur);
+    assert_eq!(unlinked.status, 204, "{}", unlinked.body);
+    let stranger = token(&Browser::default().log_in(&server, There::IsCalled("wart")));
+    assert_ne!(me(&server, &stranger)["id"], me(&server, &arthur)["id"]);
+    // One identity, one user.
+    let url = browser.authorize(&server, "/auth/associate/camelot", Some(&arthur));
+    let back = browser.through(&url, There::IsCalled("wart"));
+    refused(&browser.ours(&server, &back, Some(&arthur)), "OAUTH_USER_ALREADY_EXISTS");
+}
+
+#[test]
+fn oa_09_an_address_that_is_taken_is_no_way_into_its_account() {
+    let folder = Folder::new();
+    for (more, verified) in
+        [(&[][..], true), (&[("AXUM_USERS__OAUTH__PROVIDER__CAMELOT__ASSOCIATE_BY_EMAIL", "true")], false)]
+    {
+        let server = serve(&folder, more);
+        let name = format!("victim{verified}");
+        assert_eq!(server.register(&format!("{name}@camelot.bt")).status, 201);
+        let people = json!({ &name: { "email": format!("{name}@camelot.bt"), "email_verified": verified } });
+        assert_eq!(ask("PUT", &format!("{}/_ctl/people", provider()), &[], &people.to_string()).status, 200);
+        let answer = Browser::default().log_in(&server, There::IsCalled(&name));
+        refused(&answer, "OAUTH_USER_ALREADY_EXISTS");
+    }
+}
+
+#[test]
+fn oa_12_a_provider_that_is_away_is_told_so_and_stops_nobody_else() {
+    let folder = Folder::new();
+    let server = folder.serve_with(&[
+        ("AXUM_USERS__PUBLIC_URL", SITE),
+        ("AXUM_USERS__OAUTH__PROVIDER__CAMELOT__KIND", "openid"),
+        ("AXUM_USERS__OAUTH__PROVIDER__CAMELOT__ISSUER", "http://127.0.0.1:9"),
+        ("AXUM_USERS__OAUTH__PROVIDER__CAMELOT__CLIENT_ID", "id"),
+        ("AXUM_USERS__OAUTH__PROVIDER__CAMELOT__CLIENT_SECRET", "a secret"),
+    ]);
+    let answer = server.get("/auth/camelot/authorize");
+    refused(&answer, "OAUTH_PROVIDER_ERROR");
+    assert_eq!(server.register("arthur@camelot.bt").status, 201);
+    server.token("arthur@camelot.bt", PASSWORD);
+}
+
+#[test]
+fn the_configuration_of_providers_is_checked_at_the_start() {
+    let folder = Folder::new();
+    for (file, words) in [
+        ("[database]\noauth_account_table = \"user\"\n", &["database.oauth_account_table"][..]),
+        ("[database]\noauth_account_table = \"a b;\"\n", &["cannot be the name of a table"]),
+        ("[oauth.provider.x]\n", &["oauth.provider.x.kind", "\"github\""][..]),
+        ("[oauth.provider.x]\nkind = \"myspace\"\n", &["oauth.provider.x.kind"]),
+        (
+            "[oauth.provider.google]\n",
+            &["oauth.provider.google.client_id is missing", "oauth.provider.google.client_secret is missing"],
+        ),
+        (
+            "[oauth.provider.google]\nclient_id = \"a\"\nclient_secret = \"hush\"\nbackend = \"nowhere\"\n",
+            &["oauth.provider.google.backend", "\"nowhere\""],
+        ),
+        ("[oauth.provider.openid]\nclient_id = \"a\"\nclient_secret = \"hush\"\n", &["issuer or discovery_url"]),
+        (
+            "[oauth.provider.openid]\nclient_id = \"a\"\nclient_secret = \"hush\"\nissuer = \"http://a.example\"\n",
+            &["oauth.provider.openid.issuer", "https"],
+        ),
+        (
+            "[oauth.provider.microsoft]\nclient_id = \"a\"\nclient_secret = \"hush\"\ntenant = \"a/b\"\n",
+            &["oauth.provider.microsoft.tenant"],
+        ),
+        (
+            "[oauth.provider.apple]\nclient_id = \"a\"\nteam_id = \"T\"\nkey_id = \"K\"\nkey_file = \"none.p8\"\n",
+            &["oauth.provider.apple.key_file", "cannot be read"],
+        ),
+        ("[oauth.provider.jwt]\nkind = \"google\"\nclient_id = \"a\"\nclient_secret = \"hush\"\n", &["\"jwt\""]),
+        (
+            "[oauth.provider.google]\nclient_id = \"a\"\nclient_secret = \"hush\"\ncolour = 1\n",
+            &["oauth.provider.google.colour: no such setting"],
+        ),
+    ] {
+        folder.write("axum-users.toml", file);
+        let refused = folder.run(&["serve"]).refused(words);
+        assert!(!refused.stderr.contains("hush"), "{}", refused.stderr);
+    }
+    folder.write(
+        "axum-users.toml",
+        "[oauth.provider.github]\nclient_id = \"a\"\nclient_secret = \"hush\"\n[oauth.provider.idm]\nkind = \"oauth2\"\n\
+         client_id = \"a\"\nclient_secret = \"hush\"\nauthorize_url = \"https://a.example/a\"\ntoken_url = \"https://a.example/t\"\n\
+         profile_url = \"https://a.example/me\"\nid_field = \"user.id\"\ndisplay_name = \"The House\"\n",
+    );
+    let shown = folder.run(&["config"]).succeeded().stdout;
+    assert!(shown.contains("oauth.provider.github.client_secret") && !shown.contains("hush"), "{shown}");
+    let server = folder.serve();
+    for name in ["github", "idm"] {
+        assert_eq!(server.get(&format!("/auth/{name}/authorize")).status, 200);
+        assert!(server.get("/openapi.json").value()["paths"][format!("/auth/{name}/callback")].is_object());
+    }
+}
