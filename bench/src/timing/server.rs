@@ -115,6 +115,7 @@ async fn serve(url: &str) -> Result<SocketAddr> {
                     is_verified: kind != Kind::Unverified,
                     tokens_valid_after: None,
                     profile: (),
+                    consumes: None,
                 })
                 .await?;
         }

@@ -78,6 +78,12 @@ impl MailTemplates {
         &self.0.languages
     }
 
+    /// What the application is called.
+    #[must_use]
+    pub fn product_name(&self) -> &str {
+        &self.0.product_name
+    }
+
     pub(crate) fn from(&self) -> &Mailbox {
         &self.0.from
     }

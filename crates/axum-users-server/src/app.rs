@@ -21,6 +21,7 @@ use crate::{
         BackendSettings, BreachedList, Config, CookieSettings, JwtKeySettings, SameSiteSetting, StrategySettings,
         TokenLifetime, TransportSettings,
     },
+    pages,
     profile::{self, ServerProfile},
     secrets::{OAuthSecrets, Secrets, SigningSecret},
     web,
@@ -42,7 +43,7 @@ impl<Id: UserId> App<Id> {
             // Messages of an earlier run leave now.
             users.start_worker();
         }
-        let router = web::router(config, &users);
+        let router = web::router(config, &users, pages::router(config, &users));
         Ok(Self { users, store, router })
     }
 }

@@ -9,6 +9,7 @@ mod config;
 mod housekeeping;
 mod logging;
 mod middleware;
+mod pages;
 mod profile;
 mod secrets;
 mod serve;

@@ -36,7 +36,8 @@ fn describe(own: &OwnColumn) -> Column {
     if own.unique { column.unique() } else { column }
 }
 
-fn own() -> &'static [OwnColumn] {
+/// The columns of this process.
+pub(crate) fn own() -> &'static [OwnColumn] {
     COLUMNS.get().map_or(&[], |columns| &columns.own)
 }
 
@@ -159,7 +160,8 @@ fn writable() -> impl Iterator<Item = (usize, &'static OwnColumn)> {
 }
 
 impl OwnColumn {
-    fn is_writable(&self) -> bool {
+    /// Whether requests may set it.
+    pub(crate) fn is_writable(&self) -> bool {
         !self.read_only && !self.hidden
     }
 }

@@ -23,8 +23,8 @@ use crate::{
 const PING: Duration = Duration::from_secs(2);
 
 /// All routes, and the layers around them.
-pub(crate) fn router<P: UserProfile>(config: &Config, users: &Users<P>) -> Router {
-    let mut routes = users.router();
+pub(crate) fn router<P: UserProfile>(config: &Config, users: &Users<P>, pages: Router) -> Router {
+    let mut routes = users.router().merge(pages);
     if config.server.docs {
         routes = routes.merge(openapi_router(&openapi(users)));
     }

@@ -10,6 +10,8 @@
 
 #[path = "server/breached.rs"]
 mod breached;
+#[path = "server/browser.rs"]
+mod browser;
 #[path = "server/columns.rs"]
 mod columns;
 #[path = "server/configuration.rs"]
@@ -38,6 +40,8 @@ mod mail;
 mod oauth;
 #[path = "server/outbox.rs"]
 mod outbox;
+#[path = "server/pages.rs"]
+mod pages;
 #[path = "server/secrets.rs"]
 mod secrets;
 #[path = "server/sessions.rs"]
@@ -50,3 +54,7 @@ mod storm;
 mod throttle;
 #[path = "server/users.rs"]
 mod users;
+#[path = "server/visitor.rs"]
+mod visitor;
+#[path = "server/webdriver.rs"]
+mod webdriver;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::request::Parts;
 
-use crate::{Acting, Error, Guard, Secret, Strategy, UserProfile, Users, backend::AuthBackend};
+use crate::{Acting, Audit, Error, Guard, Secret, Strategy, UserManager, UserProfile, Users, backend::AuthBackend};
 use axum_users_core::{DatabaseError, RequestInfo, TokenOwner};
 
 /// A token that counts, its owner, and the backend that accepted it.
@@ -18,6 +18,13 @@ impl<P: UserProfile> Session<P> {
     /// What was found for this request before.
     pub(crate) fn found(parts: &Parts) -> Option<&Self> {
         parts.extensions.get::<Found<P>>()?.session.as_deref()
+    }
+
+    /// Ends this session with its token, at the wish of its user.
+    pub(crate) async fn log_out(&self, users: &UserManager<P>, request: Option<&RequestInfo>) -> Result<(), Error> {
+        self.backend.end(self, users, request).await?;
+        Audit::of("token_ended", request).user(&self.owner.user.id).succeeded_because("logout");
+        Ok(())
     }
 
     /// This session as the one that asks for a change.

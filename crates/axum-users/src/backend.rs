@@ -97,8 +97,11 @@ impl<P: UserProfile> AuthBackend<P> {
         Ok(response)
     }
 
-    /// Makes the device known that this answer goes to; answers whether the transport can.
-    pub(crate) fn remember_device(
+    /// Makes the browser known that this answer goes to, which has proved that its user is this one; answers whether the
+    /// transport can and whether there are [known devices](crate::UsersBuilder::known_devices).
+    ///
+    /// A login does it by itself; a route of your own for mailed tokens may.
+    pub fn remember_device(
         &self,
         response: &mut Response,
         user: &User<P>,

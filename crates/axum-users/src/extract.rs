@@ -9,7 +9,8 @@ use axum::{
 use http::{Method, request::Parts};
 
 use crate::{
-    Active, Denied, Guard, Secret, SessionId, User, UserProfile, Users, authenticator::Session, error::ApiError, origin,
+    Active, Denied, Error, Guard, RequestInfo, Secret, SessionId, User, UserManager, UserProfile, Users,
+    authenticator::Session, error::ApiError, origin,
 };
 
 /// The user who is calling, if the guard `G` lets them pass; else 401 or 403. In an `Option`, `None` instead.
@@ -69,6 +70,21 @@ impl<P: UserProfile, G> CurrentUser<P, G> {
     #[must_use]
     pub fn acting(&self) -> crate::Acting<P> {
         self.session.acting(None)
+    }
+
+    /// Whether its user proved who they are a short while ago: what ends other sessions should ask for it.
+    #[must_use]
+    pub fn is_fresh(&self, users: &UserManager<P>) -> bool {
+        users.is_fresh(self.session.owner.authenticated_at)
+    }
+
+    /// Ends this session with its token, and answers as the transport does at a logout.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn log_out(&self, users: &UserManager<P>, request: Option<&RequestInfo>) -> Result<Response, Error> {
+        self.session.log_out(users, request).await?;
+        Ok(self.session.backend.transport().logout_response())
     }
 
     pub(crate) fn session(&self) -> &Arc<Session<P>> {

@@ -2,22 +2,43 @@
 
 use http::{HeaderMap, header};
 
+/// Where a request comes from, as far as it tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "yes, no, and not told")]
+#[must_use]
+pub enum RequestOrigin {
+    /// A page of this origin or of an allowed one, or a person (an address typed, a bookmark).
+    Own,
+    /// A page of another origin.
+    Foreign,
+    /// It does not tell: no browser, or one from before 2020.
+    Untold,
+}
+
+impl RequestOrigin {
+    /// By the headers of a request.
+    pub(crate) fn of(headers: &HeaderMap, allowed: &[String]) -> Self {
+        let text = |name| headers.get(name).map(|value: &http::HeaderValue| value.to_str().unwrap_or("null"));
+        let origin = text(header::ORIGIN.as_str());
+        if origin.is_some_and(|origin| allowed.iter().any(|it| it == origin)) {
+            return Self::Own;
+        }
+        match (text("sec-fetch-site"), origin) {
+            (Some("same-origin" | "none"), _) => Self::Own,
+            (Some(_), _) => Self::Foreign,
+            // Browsers from before 2023; the scheme is not compared, a proxy may have taken TLS off.
+            (None, Some(origin)) => {
+                let host = origin.split_once("://").map(|(_, host)| host);
+                if host.is_some() && host == text(header::HOST.as_str()) { Self::Own } else { Self::Foreign }
+            }
+            (None, None) => Self::Untold,
+        }
+    }
+}
+
 /// Whether a browser on another origin sent this. Clients that send neither header are no browsers.
 pub(crate) fn is_foreign(headers: &HeaderMap, allowed: &[String]) -> bool {
-    let text = |name| headers.get(name).map(|value: &http::HeaderValue| value.to_str().unwrap_or("null"));
-    let origin = text(header::ORIGIN.as_str());
-    if origin.is_some_and(|origin| allowed.iter().any(|it| it == origin)) {
-        return false;
-    }
-    match text("sec-fetch-site") {
-        Some("same-origin" | "none") => false,
-        Some(_) => true,
-        // Browsers from before 2023; the scheme is not compared, a proxy may have taken TLS off.
-        None => origin.is_some_and(|origin| {
-            let host = origin.split_once("://").map(|(_, host)| host);
-            host.is_none() || host != text(header::HOST.as_str())
-        }),
-    }
+    RequestOrigin::of(headers, allowed) == RequestOrigin::Foreign
 }
 
 #[cfg(test)]
@@ -40,5 +61,12 @@ mod tests {
         assert!(!case(&[("origin", "https://users.example"), ("host", "users.example")]));
         assert!(case(&[("origin", "null"), ("host", "users.example")]));
         assert!(case(&[("origin", "https://users.example"), ("host", "users.example:8443")]));
+    }
+
+    #[test]
+    fn ck_04_who_tells_nothing_is_neither_at_home_nor_foreign() {
+        assert_eq!(RequestOrigin::of(&HeaderMap::new(), &[]), RequestOrigin::Untold);
+        let headers = HeaderMap::from_iter([(header::HOST, "users.example".parse().unwrap())]);
+        assert_eq!(RequestOrigin::of(&headers, &[]), RequestOrigin::Untold);
     }
 }

@@ -10,7 +10,7 @@ use axum_users_core::{
 };
 
 use crate::{
-    AuthBackend, CookieTransport, OAuthSettings, UserManager, UserProfile,
+    AuthBackend, CookieTransport, OAuthSettings, RequestOrigin, UserManager, UserProfile,
     input::BODY_LIMIT,
     oauth_settings::{OAuth, OAuthProvider},
 };
@@ -100,6 +100,12 @@ impl<P: UserProfile> Users<P> {
     #[must_use]
     pub fn backend(&self, name: &str) -> Option<&AuthBackend<P>> {
         self.backends().iter().find(|backend| backend.name() == name)
+    }
+
+    /// Where a request comes from: for forms of your own that a cookie is sent along with, which should take
+    /// [`RequestOrigin::Own`] only.
+    pub fn request_origin(&self, headers: &http::HeaderMap) -> RequestOrigin {
+        RequestOrigin::of(headers, self.allowed_origins())
     }
 
     pub(crate) fn oauth(&self) -> &OAuth {

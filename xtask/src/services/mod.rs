@@ -2,6 +2,7 @@
 //!
 //! To add a service, write a file with a [`Kind`] beside `postgres.rs` and name it in [`KINDS`].
 
+mod browser;
 mod certificates;
 mod folder;
 mod home;
@@ -35,6 +36,7 @@ const KINDS: &[Kind] = &[
     redis::SENTINEL,
     valkey::VALKEY,
     smtp::SMTP,
+    browser::BROWSER,
     openid::OPENID,
 ];
 

@@ -1,6 +1,6 @@
 //! Which passwords are accepted.
 
-use std::{fmt, sync::LazyLock};
+use std::{fmt, ops::RangeInclusive, sync::LazyLock};
 
 use serde_json::Value;
 
@@ -62,6 +62,12 @@ impl PasswordPolicy {
     #[must_use]
     pub fn context_words(self, words: impl IntoIterator<Item = impl Into<String>>) -> Self {
         Self { context_words: words.into_iter().map(Into::into).collect(), ..self }
+    }
+
+    /// How many characters a password may have.
+    #[must_use]
+    pub fn length(&self) -> RangeInclusive<usize> {
+        self.min_length..=self.max_length
     }
 
     /// Accepts the password, or says why not. `email` is the address that the user will have.

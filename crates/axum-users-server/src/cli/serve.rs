@@ -50,6 +50,9 @@ async fn run_for<Id: UserId>(config: &Config) -> Result<(), Failure> {
 fn welcome(config: &Config, address: SocketAddr) -> Result<(), Failure> {
     let folder = std::path::absolute(&config.folder).unwrap_or_else(|_| config.folder.clone());
     print(format_args!("axum-users {}\n", env!("CARGO_PKG_VERSION")))?;
+    if config.pages.is_some() {
+        print(format_args!("  For people   http://{address}/"))?;
+    }
     if config.server.docs {
         print(format_args!("  Try it       http://{address}/docs"))?;
     }

@@ -188,6 +188,7 @@ const TABLES: &[&str] = &[
     "auth.backend",
     "redis",
     "mail",
+    "pages",
     "verification",
     "reset_password",
     "password",

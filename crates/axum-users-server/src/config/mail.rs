@@ -18,6 +18,7 @@ use super::{
 pub(crate) struct MailSettings {
     pub(crate) mailer: ServerMailer,
     pub(crate) notices: bool,
+    pub(crate) product_name: String,
 }
 
 /// What sends.
@@ -60,6 +61,7 @@ impl MailSettings {
         let danger_plaintext = keys.get("mail.danger_plaintext", false);
         let notices = keys.get("mail.notices", true);
         let templates = templates(keys, public_url, from.as_deref(), lifetimes);
+        let product_name = templates.as_ref().map(|it| it.product_name().to_owned()).unwrap_or_default();
         if transport != Transport::Smtp && url.is_some() {
             warnings.push("mail.smtp_url has no effect without mail.transport = \"smtp\"".into());
         }
@@ -117,7 +119,7 @@ impl MailSettings {
                 }
             }
         };
-        Some(Self { mailer, notices })
+        Some(Self { mailer, notices, product_name })
     }
 }
 

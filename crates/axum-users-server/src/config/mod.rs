@@ -11,6 +11,7 @@ pub(crate) mod keys;
 mod layers;
 mod mail;
 mod oauth;
+mod pages;
 mod redis;
 mod server;
 mod throttle;
@@ -28,10 +29,11 @@ pub(crate) use database::{DatabaseSettings, IdKind};
 use keys::{Entry, Keys, words};
 pub(crate) use layers::Origin;
 pub use layers::Sources;
-pub(crate) use mail::{MailSettings, TokenLifetime};
+pub(crate) use mail::{MailSettings, ServerMailer, TokenLifetime};
 pub(crate) use oauth::ProviderLogins;
+pub(crate) use pages::PagesSettings;
 pub(crate) use redis::RedisSettings;
-pub(crate) use server::{LogFormat, ServerSettings};
+pub(crate) use server::{LogFormat, ServerSettings, is_loopback};
 
 use crate::secrets::{self, SecretSettings, Uses};
 
@@ -50,6 +52,8 @@ pub struct Config {
     pub(crate) verification: TokenLifetime,
     pub(crate) reset_password: TokenLifetime,
     pub(crate) oauth: ProviderLogins,
+    /// `None`: there are no pages for people.
+    pub(crate) pages: Option<PagesSettings>,
     /// Where a backend keeps its tokens there.
     pub(crate) redis: Option<RedisSettings>,
     pub(crate) password: PasswordPolicy,
@@ -123,6 +127,7 @@ impl Config {
                 "auth.requires_verification: without mail only superusers and `user create --verified` verify".into(),
             );
         }
+        let pages = PagesSettings::read(keys, &server, &auth.backends, mail.as_ref(), &mut warnings);
         let oauth = ProviderLogins::read(keys, &auth.backends, &mut warnings);
         secrets.check_shared(Uses { mail: mail.is_some(), providers: !oauth.providers.is_empty() }, &mut warnings);
         let (password, argon2) = read_password(keys, profile);
@@ -157,6 +162,7 @@ impl Config {
             verification,
             reset_password,
             oauth,
+            pages,
             redis,
             password,
             breached,

@@ -8,10 +8,11 @@ use axum::{
     response::{IntoResponse, Response},
     routing::post,
 };
+use http::request::Parts;
 
 use super::{Paths, finish, uninterrupted};
 use crate::{
-    Audit, Secret, UserProfile, Users,
+    Audit, Error, Secret, UserProfile, Users,
     backend::AuthBackend,
     error::ApiError,
     extract::current,
@@ -35,6 +36,36 @@ pub(super) fn router<P: UserProfile, S: Clone + Send + Sync + 'static>(
     finish(paths.at(router, "/logout", "POST", post(logout::<P>)), (users, backend))
 }
 
+impl<P: UserProfile> Users<P> {
+    /// A login by password, for a route of your own: checks the credentials, ends the token of this backend that came with
+    /// the request, and answers as the transport does.
+    ///
+    /// It does not ask where the request comes from: see [`Users::request_origin`].
+    ///
+    /// # Errors
+    /// As [`UserManager::login`](crate::UserManager::login) and [`AuthBackend::login`].
+    pub async fn log_in(
+        &self,
+        backend: &AuthBackend<P>,
+        username: &str,
+        password: Secret,
+        request: &Parts,
+    ) -> Result<Response, Error> {
+        let mut info = self.request_info(request);
+        info.backend = Some(backend.name().to_owned());
+        let proof = self.login(username, password, self.requires_verification(), Some(&info)).await?;
+        // Every authentication ends the token that was presented with it (ASVS 7.2.4).
+        if let Some(old) = self.first_session(std::iter::once(backend), request).await? {
+            backend.end(&old, self.manager(), Some(&info)).await?;
+            Audit::of("token_ended", Some(&info)).user(&old.owner.user.id).succeeded_because("login");
+        }
+        let user = proof.user().clone();
+        let (mut head, body) = backend.login(proof, self.manager(), Some(&info)).await?.into_parts();
+        self.after_login(&user, Some(&info), &mut head).await;
+        Ok(Response::from_parts(head, body))
+    }
+}
+
 async fn login<P: UserProfile>(
     State((users, backend)): State<OfBackend<P>>,
     request: Request,
@@ -45,22 +76,8 @@ async fn login<P: UserProfile>(
     }
     let form = Form::parse(&parts.headers, bytes).await?;
     let credentials = Credentials::from_form(form)?;
-    uninterrupted(async move {
-        let mut info = users.request_info(&parts);
-        info.backend = Some(backend.name().to_owned());
-        let required = users.requires_verification();
-        let proof = users.login(&credentials.username, credentials.password, required, Some(&info)).await?;
-        // Every authentication ends the token that was presented with it (ASVS 7.2.4).
-        if let Some(old) = users.first_session(std::iter::once(&backend), &parts).await? {
-            backend.end(&old, users.manager(), Some(&info)).await?;
-            Audit::of("token_ended", Some(&info)).user(&old.owner.user.id).succeeded_because("login");
-        }
-        let user = proof.user().clone();
-        let (mut head, body) = backend.login(proof, users.manager(), Some(&info)).await?.into_parts();
-        users.after_login(&user, Some(&info), &mut head).await;
-        Ok(Response::from_parts(head, body))
-    })
-    .await
+    uninterrupted(async move { Ok(users.log_in(&backend, &credentials.username, credentials.password, &parts).await?) })
+        .await
 }
 
 async fn logout<P: UserProfile>(
@@ -75,9 +92,7 @@ async fn logout<P: UserProfile>(
     users.admits(&session.owner.user)?;
     uninterrupted(async move {
         // The token that was presented ends, whichever backend's route was called (ASVS 7.4.1).
-        let info = users.request_info(&parts);
-        session.backend.end(&session, users.manager(), Some(&info)).await?;
-        Audit::of("token_ended", Some(&info)).user(&session.owner.user.id).succeeded_because("logout");
+        session.log_out(users.manager(), Some(&users.request_info(&parts))).await?;
         Ok(backend.transport().logout_response().into_response())
     })
     .await

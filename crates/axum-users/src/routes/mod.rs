@@ -198,8 +198,8 @@ impl<P: UserProfile> Users<P> {
         accounts::router(self.clone())
     }
 
-    /// What hooks may know of a request.
-    pub(crate) fn request_info(&self, parts: &Parts) -> RequestInfo {
+    /// What hooks may know of a request; also for calls of the [`UserManager`](crate::UserManager) from routes of your own.
+    pub fn request_info(&self, parts: &Parts) -> RequestInfo {
         let text = |name: header::HeaderName| Some(parts.headers.get(name)?.to_str().ok()?.to_owned());
         let mut info = RequestInfo::default();
         info.user_agent = text(header::USER_AGENT);

@@ -13,7 +13,7 @@ use super::{
     Paths, finish, uninterrupted,
     users::{PathId, find, person, superuser},
 };
-use crate::{Audit, SessionRead, User, UserProfile, Users, authenticator::Session, error::ApiError, respond};
+use crate::{SessionRead, User, UserProfile, Users, authenticator::Session, error::ApiError, respond};
 
 pub(super) fn router<P: UserProfile, S: Clone + Send + Sync + 'static>(users: Users<P>) -> Router<S> {
     let paths = Paths::of(&users);
@@ -65,9 +65,7 @@ async fn end_one_of_mine<P: UserProfile>(
     }
     uninterrupted(async move {
         if current {
-            let info = users.request_info(&parts);
-            session.backend.end(&session, users.manager(), Some(&info)).await?;
-            Audit::of("token_ended", Some(&info)).user(&session.owner.user.id).succeeded_because("logout");
+            session.log_out(users.manager(), Some(&users.request_info(&parts))).await?;
             return Ok(session.backend.transport().logout_response());
         }
         end(&users, &session.owner.user, &id, &parts).await
