@@ -14,7 +14,7 @@ use clap::Parser;
 use rustix::thread::{CpuSet, sched_setaffinity};
 
 use client::{Client, Draw, Request};
-use server::{Kind, Server};
+use server::{ACTOR, Kind, PASSWORD, Server};
 use statistics::{Bounds, Comparison};
 
 #[derive(Parser)]
@@ -63,6 +63,14 @@ fn request_verify(draw: &Draw<'_>) -> Request {
     Request::json("/auth/request-verify-token", &serde_json::json!({ "email": draw.email }))
 }
 
+fn register(draw: &Draw<'_>) -> Request {
+    Request::json("/auth/register", &serde_json::json!({ "email": draw.email, "password": PASSWORD }))
+}
+
+fn change_address(draw: &Draw<'_>) -> Request {
+    Request::patch("/users/me", draw.token, &serde_json::json!({ "email": draw.email }))
+}
+
 const MEASUREMENTS: &[Measurement] = &[
     Measurement { kinds: &[Kind::Unknown, Kind::UnknownToo], ..Measurement::new("control: twice the same", forgot) },
     Measurement {
@@ -82,6 +90,8 @@ const MEASUREMENTS: &[Measurement] = &[
     },
     Measurement::new("forgot-password", forgot),
     Measurement::new("request-verify-token", request_verify),
+    Measurement::new("another address, strict", change_address),
+    Measurement { is_slow: true, ..Measurement::new("registration, strict", register) },
     Measurement { is_slow: true, ..Measurement::new("login, wrong password", login) },
 ];
 
@@ -99,6 +109,7 @@ fn main() -> Result<()> {
     for measurement in MEASUREMENTS.iter().filter(|it| it.name.contains(&arguments.only)) {
         let samples = if measurement.is_slow { arguments.slow } else { arguments.quick };
         let mut client = Client::connect(server.address())?;
+        client.log_in(ACTOR, PASSWORD)?;
         let waits = client.measure(measurement.kinds, samples, measurement.request)?;
         let bounds = if measurement.is_slow { Bounds::slow(&waits) } else { Bounds::quick() };
         let Some(((_, stranger), others)) = waits.split_first() else { continue };

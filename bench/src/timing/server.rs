@@ -25,6 +25,9 @@ use crate::pin;
 
 const SECRETS: [&[u8]; 3] =
     [b"w7Pj2mQ9sVbX4nRtZ1cYkL8dFhG3aE6u", b"Hq3Zt8LbNx5VcWm2RjYp9SgKd7FaUe4T", b"b4TnXz7QkVd2WmLr9HsPjY6GcEa3UfRq"];
+pub(crate) const PASSWORD: &str = "plum tomato engine";
+/// Somebody who is logged in.
+pub(crate) const ACTOR: &str = "z00000000@camelot.bt";
 /// How many people of a kind there are.
 const PEOPLE: u64 = 20;
 /// Of a password that nobody tries: `bcrypt` at cost 12, as FastAPI Users wrote it before it had Argon2.
@@ -101,24 +104,24 @@ impl Server {
 async fn serve(url: &str) -> Result<SocketAddr> {
     let store = SqlStore::<()>::connect(url).await?;
     let passwords = PasswordPool::builder(DefaultHasher::default().level_with_bcrypt(12)).build()?;
-    let hash = passwords.hash(ValidatedPassword::danger_unchecked(Secret::from("plum tomato engine"))).await?;
-    for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::Unknown) {
-        for number in 0..PEOPLE {
-            let hash = if kind == Kind::OldHash { PasswordHash::from_stored(BCRYPT.to_owned()) } else { hash.clone() };
-            store
-                .create(NewUser {
-                    id: axum_users::UserId::generate(),
-                    email: Email::parse(&kind.email(number))?,
-                    hashed_password: hash,
-                    is_active: kind != Kind::Inactive,
-                    is_superuser: kind == Kind::Superuser,
-                    is_verified: kind != Kind::Unverified,
-                    tokens_valid_after: None,
-                    profile: (),
-                    consumes: None,
-                })
-                .await?;
-        }
+    let hash = passwords.hash(ValidatedPassword::danger_unchecked(Secret::from(PASSWORD))).await?;
+    let everybody = Kind::ALL.into_iter().filter(|kind| *kind != Kind::Unknown);
+    let everybody = everybody.flat_map(|kind| (0..PEOPLE).map(move |number| (kind, kind.email(number))));
+    for (kind, email) in everybody.chain([(Kind::Active, ACTOR.to_owned())]) {
+        let hash = if kind == Kind::OldHash { PasswordHash::from_stored(BCRYPT.to_owned()) } else { hash.clone() };
+        store
+            .create(NewUser {
+                id: axum_users::UserId::generate(),
+                email: Email::parse(&email)?,
+                hashed_password: hash,
+                is_active: kind != Kind::Inactive,
+                is_superuser: kind == Kind::Superuser,
+                is_verified: kind != Kind::Unverified,
+                tokens_valid_after: None,
+                profile: (),
+                consumes: None,
+            })
+            .await?;
     }
     let [jwt, verification, reset] = SECRETS;
     let strategy = JwtStrategy::new(jwt, Duration::from_secs(3600))?;
@@ -130,6 +133,7 @@ async fn serve(url: &str) -> Result<SocketAddr> {
         .mailer(Nowhere)
         .throttle(None)
         .strict(true)
+        .prove_mailbox_first(true)
         .build()?;
     let router: Router = users.router().layer(from_fn(planted));
     let listener = TcpListener::bind("127.0.0.1:0").await?;
