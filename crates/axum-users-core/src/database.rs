@@ -477,6 +477,8 @@ pub struct UserChange<P: UserProfile> {
     /// Keys of messages that count for nothing after this change: they are removed, if they are there, before
     /// [`messages`](Self::messages) are stored.
     pub drops: Vec<String>,
+    /// Whether the user's accounts with providers are unlinked; for stores that keep them.
+    pub unlinks_accounts: bool,
     /// Moves `tokens_valid_after`, and removes the user's sessions with their access tokens and refresh tokens, but for the one
     /// that is kept.
     pub end_tokens: Option<EndTokens>,
@@ -496,6 +498,7 @@ impl<P: UserProfile> Default for UserChange<P> {
             messages: Vec::new(),
             consumes: None,
             drops: Vec::new(),
+            unlinks_accounts: false,
             end_tokens: None,
         }
     }
@@ -514,6 +517,7 @@ impl<P: UserProfile> UserChange<P> {
             && self.messages.is_empty()
             && self.consumes.is_none()
             && self.drops.is_empty()
+            && !self.unlinks_accounts
             && self.end_tokens.is_none()
             && P::changes(&self.profile).is_empty()
     }

@@ -144,6 +144,9 @@ impl<P: UserProfile> UserDatabase<P> for MemoryStore<P> {
         new.is_active = change.is_active.unwrap_or(new.is_active);
         new.is_superuser = change.is_superuser.unwrap_or(new.is_superuser);
         new.is_verified = change.is_verified.unwrap_or(new.is_verified);
+        if change.unlinks_accounts {
+            tables.accounts.retain(|(_, account)| account.user_id != *id);
+        }
         if let Some(EndTokens { now, keep }) = change.end_tokens {
             let now = tables.last_issued(id).map_or(now, |last| last.max(now));
             new.tokens_valid_after = Some(next_valid_after(now, new.tokens_valid_after));

@@ -140,6 +140,9 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
         if let Some(end) = &change.end_tokens {
             self.end_sessions_in(&mut transaction, id, end, user.tokens_valid_after).await?;
         }
+        if change.unlinks_accounts {
+            transaction.execute(self.sql.accounts.end.clone(), self.arguments(vec![self.id(id)])?).await?;
+        }
         for key in &change.drops {
             let arguments = self.arguments(vec![text(key)])?;
             transaction.execute(self.sql.message_delete.clone(), arguments).await?;

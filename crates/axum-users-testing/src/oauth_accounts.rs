@@ -2,7 +2,7 @@
 
 use axum_users_core::{
     Condition, Conflict, DatabaseError, Email, NewOAuthAccount, NewUser, OAuthAccount, OAuthIdentity, Outcome,
-    UserDatabase, UserId, oauth::ProviderToken,
+    UserChange, UserDatabase, UserId, oauth::ProviderToken,
 };
 use tokio::task::JoinSet;
 
@@ -23,6 +23,7 @@ pub async fn oauth_accounts<P: SampleProfile, D: UserDatabase<P> + Clone>(make: 
     both_or_neither(make().await).await;
     conditions(make().await).await;
     deletion(make().await).await;
+    rc_11_a_change_that_unlinks(make().await).await;
     oa_14_parallel_removals_leave_one(make().await).await;
     oa_06_two_users_at_once(make().await).await;
     oa_13_first_logins_at_once(make().await).await;
@@ -72,6 +73,25 @@ async fn ids<P: SampleProfile>(db: &impl UserDatabase<P>, user: &P::Id) -> Vec<S
     let mut ids: Vec<_> = accounts.into_iter().map(|it| format!("{} {}", it.oauth_name, it.account_id)).collect();
     ids.sort();
     ids
+}
+
+async fn rc_11_a_change_that_unlinks<P: SampleProfile>(db: impl UserDatabase<P>) {
+    let one = db.create_with_oauth_account(new_user(1), account("google", "1")).await.expect("created");
+    let other = db.create_with_oauth_account(new_user(2), account("google", "2")).await.expect("created");
+    done(db.put_oauth_account(&one.id, account("github", "1"), Vec::new()).await);
+    let change = |is_verified, only_if| UserChange {
+        is_verified: Some(is_verified),
+        unlinks_accounts: true,
+        only_if,
+        ..UserChange::default()
+    };
+    let broken = vec![Condition::TokensValidAfterIs(Some(7))];
+    assert!(matches!(db.update(&one.id, change(true, broken)).await, Ok(Outcome::Refused(_))));
+    assert_eq!(ids(&db, &one.id).await.len(), 2, "all or nothing");
+    done(db.update(&one.id, change(true, Vec::new())).await);
+    assert_eq!(ids(&db, &one.id).await, Vec::<String>::new());
+    assert_eq!(owner(&db, "google", "1").await, None);
+    assert_eq!(owner(&db, "google", "2").await, Some(other.id), "of nobody else");
 }
 
 async fn life<P: SampleProfile>(db: impl UserDatabase<P>) {

@@ -250,7 +250,10 @@ impl<P: UserProfile> UserManager<P> {
                     None => continue,
                 }
             }
-            let email = email.as_ref().ok_or(Error::OAuthEmailUnavailable)?;
+            // An address that nobody proved is none where the mailbox is proved first: it would be taken before its owner comes, and
+            // the answer would tell whether it is.
+            let is_told = identity.email_is_verified || !self.0.prove_mailbox_first;
+            let email = email.as_ref().filter(|_| is_told).ok_or(Error::OAuthEmailUnavailable)?;
             if let Some(user) = self.0.database.get_by_email(&email.key()).await? {
                 if rules.associate_by_email && identity.email_is_verified && user.is_verified {
                     let only_if = vec![Condition::EmailIs(user.email.clone())];

@@ -69,7 +69,8 @@ impl<P: UserProfile> UserManager<P> {
     }
 
     /// Sets a new password with a mailed token. The token works once, whatever runs in parallel; a newer one ends it, and so does
-    /// a change of the password or of the address. All tokens and sessions of the user end in the same transaction.
+    /// a change of the password or of the address. All tokens and sessions of the user end in the same transaction; so do the
+    /// accounts that are linked to a user who is not verified: somebody else may have linked them, who registered this address first.
     ///
     /// A token that is none costs no hash (ASVS 15.2.2).
     ///
@@ -124,6 +125,8 @@ impl<P: UserProfile> UserManager<P> {
                 Condition::ResetTokenHashIs(user.reset_token_hash.clone()),
                 Condition::TokensValidAfterIs(user.tokens_valid_after),
             ],
+            // Whoever linked them before the first proof of the mailbox may have been somebody else.
+            unlinks_accounts: !user.is_verified,
             end_tokens: (!self.0.keep_sessions_on_password_change)
                 .then(|| EndTokens { now: self.0.clock.unix(), keep: None }),
             messages: self.with_change(&messages),

@@ -130,7 +130,7 @@ impl<Id: UserId> Pages<Id> {
             has_registration: config.registration,
             has_mail: config.mail.is_some(),
             requires_verification: config.auth.requires_verification,
-            proves_first: config.strict,
+            proves_first: config.strict && config.mail.is_some(),
             is_https: config.server.public_url.is_https,
             mailbox,
             host: Url::parse(&config.server.public_url.url).ok().and_then(|url| Some(url.host_str()?.to_owned())),

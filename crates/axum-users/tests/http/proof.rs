@@ -6,8 +6,8 @@ use std::{
 };
 
 use axum_users::{
-    Email, Fields, RequestInfo, Throttle, User, UserCreate, UserHooks, UserUpdate, mail::MailKind, memory::MemoryStore,
-    outbox::UNDO,
+    Email, Fields, OAuthSettings, RequestInfo, Throttle, User, UserCreate, UserHooks, UserUpdate, mail::MailKind,
+    memory::MemoryStore, outbox::UNDO,
 };
 use serde_json::{Value, json};
 use time::Duration;
@@ -15,6 +15,7 @@ use time::Duration;
 use crate::{
     mailed::{Mailbox, Post, THIRD, bad_verify, mailed},
     people::{COOKIE, DB, JWT, OTHER, PASSWORD, Person, application, bytes, change},
+    provider::{Browser, Provider, with_provider},
 };
 
 const A: &str = "a@camelot.bt";
@@ -480,6 +481,47 @@ async fn rc_11_in_compat_a_reset_kills_what_a_squatter_planted() {
     assert_eq!(post.nobody().login(JWT, A, PASSWORD).await.status(), 400);
     assert_eq!(post.verify(&verify).await, bad_verify());
     assert_eq!(post.nobody().login(JWT, A, OTHER).await.status(), 200);
+}
+
+/// Somebody whose account at a provider has an address that is not theirs comes first.
+#[tokio::test]
+async fn rc_11_the_first_proof_of_a_mailbox_unlinks_what_was_linked_before() {
+    const GOOGLE: &str = "/auth/google";
+    let provider = Provider::new("google");
+    let by_google = || OAuthSettings::new().backend("jwt");
+    let post = Post::with(|builder| with_provider(builder, &provider, by_google()));
+    let mut squatter = Browser::new(&post.users).logged_in(&provider, GOOGLE, &format!("1|{A}|")).await;
+    let reset = post.reset_token(A).await;
+    assert_eq!(post.reset(&reset, PASSWORD).await.0, 200);
+    assert_eq!(squatter.get("/users/me").await.status, 401);
+    let answer = Browser::new(&post.users).go(&provider, GOOGLE, &format!("1|{A}|")).await;
+    assert_eq!(answer.detail(), (400, "OAUTH_USER_ALREADY_EXISTS"));
+    post.logged_in(A).await;
+    // What was linked after a proof stays.
+    Browser::new(&post.users).logged_in(&provider, GOOGLE, &format!("2|{B}|v")).await;
+    change(&post.users, B, UserUpdate { is_verified: Some(true), ..UserUpdate::default() }).await;
+    let reset = post.reset_token_after(B).await;
+    assert_eq!(post.reset(&reset, PASSWORD).await.0, 200);
+    Browser::new(&post.users).logged_in(&provider, GOOGLE, &format!("2|{B}|v")).await;
+}
+
+#[tokio::test]
+async fn en_05_rc_11_an_address_that_a_provider_did_not_prove_makes_no_user_and_tells_nothing() {
+    const GOOGLE: &str = "/auth/google";
+    let provider = Provider::new("google");
+    let post = Post::with(|builder| {
+        let builder = builder.strict(true).prove_mailbox_first(true);
+        with_provider(builder, &provider, OAuthSettings::new().backend("jwt"))
+    });
+    post.user(A).await;
+    for who in [A, B] {
+        let answer = Browser::new(&post.users).go(&provider, GOOGLE, &format!("1|{who}|")).await;
+        assert_eq!(answer.detail(), (400, "OAUTH_NOT_AVAILABLE_EMAIL"), "{who}");
+    }
+    assert!(post.users.get_by_email(B).await.unwrap().is_none());
+    Browser::new(&post.users).logged_in(&provider, GOOGLE, &format!("1|{B}|v")).await;
+    // Who is known needs no address.
+    Browser::new(&post.users).logged_in(&provider, GOOGLE, &format!("1|{C}|")).await;
 }
 
 #[tokio::test]
