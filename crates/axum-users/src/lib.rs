@@ -69,6 +69,8 @@
 //!   [`RefreshTokens`].
 //! - **Mail**: [`UsersBuilder::verification`], [`UsersBuilder::reset_password`] and [`UsersBuilder::mailer`]; with the feature `mail`,
 //!   `SmtpMailer` and `DevelopmentMailer`.
+//! - **Providers**: [`UsersBuilder::oauth`] with an [`OAuthClient`]; with the feature `oauth`, `OAuth2` and `OpenId` are those of
+//!   well-known providers and of any OpenID issuer.
 //! - **OpenAPI**: [`Users::openapi`]; with the feature `docs`, `openapi::openapi_router` serves it with a page.
 //! - **Breached passwords**: [`UsersBuilder::breached_passwords`], by a file or, with the feature `breached-range`, by a service.
 //! - **Other stores**: implement [`UserDatabase`]; `axum-users-testing` says whether it is right.
