@@ -30,7 +30,7 @@ use keys::{Entry, Keys, words};
 pub(crate) use layers::Origin;
 pub use layers::Sources;
 pub(crate) use mail::{MailSettings, ServerMailer, TokenLifetime};
-pub(crate) use oauth::ProviderLogins;
+pub(crate) use oauth::{Provider, ProviderLogins};
 pub(crate) use pages::PagesSettings;
 pub(crate) use redis::RedisSettings;
 pub(crate) use server::{LogFormat, ServerSettings, is_loopback};

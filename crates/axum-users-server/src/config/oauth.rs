@@ -28,6 +28,10 @@ pub(crate) struct ProviderLogins {
 #[derive(Clone, Debug)]
 pub(crate) struct Provider {
     pub(crate) client: AnyOAuthClient,
+    /// What the login is answered by.
+    pub(crate) backend: String,
+    /// Whether users link accounts themselves.
+    pub(crate) associates: bool,
     pub(crate) settings: OAuthSettings,
 }
 
@@ -86,22 +90,28 @@ impl Reader<'_> {
             Some(usual) => self.keys.get(&self.key("kind"), usual),
             None => self.needed::<Kind>("kind")?,
         };
-        let settings = self.settings(backends);
+        let backend = self.backend(backends);
+        let associates = self.keys.get(&self.key("associate"), true);
+        let settings = self.settings(&backend, associates);
         let display_name = self.keys.optional::<String>(&self.key("display_name"));
         let client = self.client(kind, display_name)?;
-        Some(Provider { client, settings })
+        Some(Provider { client, backend, associates, settings })
     }
 
-    fn settings(&mut self, backends: &[BackendSettings]) -> OAuthSettings {
+    fn backend(&mut self, backends: &[BackendSettings]) -> String {
         let key = self.key("backend");
         let usual = backends.first().map_or_else(String::new, |backend| backend.name.clone());
         let backend = self.keys.get(&key, usual);
         if !backends.iter().any(|it| it.name == backend) {
             self.keys.wrong(&key, format!("{backend:?} is not in auth.backends"));
         }
+        backend
+    }
+
+    fn settings(&mut self, backend: &str, associates: bool) -> OAuthSettings {
         let mut settings = OAuthSettings::new()
             .backend(backend)
-            .associate(self.keys.get(&self.key("associate"), true))
+            .associate(associates)
             .associate_by_email(self.keys.get(&self.key("associate_by_email"), false))
             .is_verified_by_default(self.keys.get(&self.key("is_verified_by_default"), false));
         if let Some(scopes) = self.keys.optional::<Vec<String>>(&self.key("scopes")) {

@@ -14,7 +14,7 @@ use time::{OffsetDateTime, format_description::BorrowedFormatItem, macros::forma
 use super::{
     Pages, Person, Values,
     form::{self, Form, Sent},
-    object, parameter, program,
+    object, parameter, program, providers,
     texts::Text,
 };
 use crate::profile::{self, ServerProfile};
@@ -22,7 +22,8 @@ use crate::profile::{self, ServerProfile};
 type Update<Id> = UserUpdate<ServerProfile<Id>>;
 
 /// The forms of the page; each has ids of its own.
-struct Forms<'a> {
+pub(super) struct Forms<'a> {
+    pub(super) accounts: Form<'a>,
     verify: Form<'a>,
     profile: Form<'a>,
     email: Form<'a>,
@@ -31,7 +32,12 @@ struct Forms<'a> {
 
 pub(super) async fn show<Id: UserId>(State(pages): State<Pages<Id>>, request: Request) -> Result<Response, Response> {
     let (mut parts, _) = request.into_parts();
-    let person = pages.signed_in(&mut parts).await?;
+    let error = providers::error_of(&parts);
+    let person = match pages.person(&mut parts).await? {
+        Some(person) => person,
+        // Back from a provider, and nobody was signed in.
+        None => return Ok(pages.see(&error.map_or("/sign-in".to_owned(), |code| format!("/sign-in?error={code}")))),
+    };
     let done = parameter(&parts, "done").unwrap_or_default();
     let notice = match done.as_str() {
         "welcome" => Some(Text::DoneWelcome),
@@ -44,9 +50,14 @@ pub(super) async fn show<Id: UserId>(State(pages): State<Pages<Id>>, request: Re
         "password" => Some(Text::DonePassword),
         "session" => Some(Text::DoneSession),
         "sessions" => Some(Text::DoneSessions),
+        "unlinked" => Some(Text::DoneUnlinked),
         _ => None,
     };
-    page(&pages, &person, Forms::new(&pages, &person), notice).await
+    let mut forms = Forms::new(&pages, &person);
+    if let Some(code) = error {
+        providers::tell(&mut forms.accounts, &code);
+    }
+    page(&pages, &person, forms, notice).await
 }
 
 pub(super) async fn profile<Id: UserId>(
@@ -185,7 +196,7 @@ pub(super) async fn sessions<Id: UserId>(
 }
 
 /// Who may change what is theirs: others prove their address first, where that is asked for.
-async fn member<Id: UserId>(pages: &Pages<Id>, parts: &mut Parts) -> Result<Person<Id>, Response> {
+pub(super) async fn member<Id: UserId>(pages: &Pages<Id>, parts: &mut Parts) -> Result<Person<Id>, Response> {
     let person = pages.signed_in(parts).await?;
     if is_limited(pages, &person) { Err(pages.see("/account")) } else { Ok(person) }
 }
@@ -205,18 +216,26 @@ async fn change_user<Id: UserId>(
 }
 
 impl<'a> Forms<'a> {
-    fn new<Id: UserId>(pages: &'a Pages<Id>, person: &Person<Id>) -> Self {
+    pub(super) fn new<Id: UserId>(pages: &'a Pages<Id>, person: &Person<Id>) -> Self {
         let mut profile = pages.form("");
         profile.set_columns(&person.profile);
-        Self { verify: pages.form("verify-"), profile, email: pages.form("email-"), password: pages.form("password-") }
+        let [accounts, verify, email, password] =
+            ["accounts-", "verify-", "email-", "password-"].map(|id| pages.form(id));
+        Self { accounts, verify, profile, email, password }
     }
 
-    fn all(&self) -> [(&'static str, &Form<'a>); 4] {
-        [("verify", &self.verify), ("profile", &self.profile), ("email", &self.email), ("password", &self.password)]
+    fn all(&self) -> [(&'static str, &Form<'a>); 5] {
+        [
+            ("verify", &self.verify),
+            ("profile", &self.profile),
+            ("email", &self.email),
+            ("password", &self.password),
+            ("accounts", &self.accounts),
+        ]
     }
 }
 
-async fn page<Id: UserId>(
+pub(super) async fn page<Id: UserId>(
     pages: &Pages<Id>,
     person: &Person<Id>,
     forms: Forms<'_>,
@@ -232,6 +251,7 @@ async fn page<Id: UserId>(
     let has_others = sessions.iter().any(|session| session.id != *person.session_id());
     let sessions: Vec<Value> =
         sessions.iter().map(|session| described(pages, session, session.id == *person.session_id())).collect();
+    let linked = providers::linked(pages, person).await?;
     let has_writable = profile::own().iter().any(|own| own.is_writable());
     let has_sent = matches!(notice, Some(Text::DoneWelcomeSent | Text::DoneVerifySent | Text::DoneEmailSent));
     let values = Values::from([
@@ -248,6 +268,8 @@ async fn page<Id: UserId>(
         ("has_writable", Value::from(has_writable)),
         ("password_hint", pages.password_hint()),
         ("sessions", Value::from(sessions)),
+        ("has_providers", Value::from(linked.is_some())),
+        ("linked", linked.unwrap_or_default()),
         ("has_others", Value::from(has_others)),
         ("forms", object(forms.all().map(|(name, form)| (name, form.to_value())))),
     ]);

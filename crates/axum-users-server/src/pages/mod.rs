@@ -10,6 +10,7 @@ mod look;
 mod mailbox;
 mod mailed;
 mod program;
+mod providers;
 mod samples;
 mod sign_in;
 mod sign_up;
@@ -55,6 +56,9 @@ pub(crate) fn router<Id: UserId>(config: &Config, users: &Users<ServerProfile<Id
         .route("/account/email", post(account::email::<Id>))
         .route("/account/password", post(account::password::<Id>))
         .route("/account/sessions", post(account::sessions::<Id>));
+    if !pages.providers.is_empty() {
+        router = router.route("/account/accounts", post(providers::unlink::<Id>));
+    }
     if pages.has_registration {
         router = router.route("/sign-up", get(sign_up::show::<Id>).post(sign_up::send::<Id>));
     }
@@ -86,6 +90,7 @@ struct Inner<Id: UserId> {
     backend: AuthBackend<ServerProfile<Id>>,
     look: Arc<Look>,
     policy: PasswordPolicy,
+    providers: Vec<providers::Button>,
     has_registration: bool,
     has_mail: bool,
     requires_verification: bool,
@@ -127,6 +132,7 @@ impl<Id: UserId> Pages<Id> {
             backend: users.backend(&settings.backend)?.clone(),
             look: Arc::clone(&settings.look),
             policy: config.password.clone(),
+            providers: providers::buttons(config, &settings.backend),
             has_registration: config.registration,
             has_mail: config.mail.is_some(),
             requires_verification: config.auth.requires_verification,

@@ -61,7 +61,11 @@ impl Look {
         let mut session: BTreeMap<&str, Value> = names.iter().map(|name| (*name, Value::from("value"))).collect();
         session.insert("current", Value::from(false));
         let mail = ["key", "subject", "to", "link", "text"].map(|name| (name, Value::from("value")));
-        let forms = ["verify", "profile", "email", "password"].map(|name| (name, form.to_value()));
+        let provider = object([("url", "/auth/example/authorize"), ("text", "text")]);
+        let names = ["id", "name", "email", "unlink_label"];
+        let account = object(names.map(|name| (name, Value::from("value"))));
+        let linked = object([("accounts", many(account)), ("others", many(provider.clone()))]);
+        let forms = ["verify", "profile", "email", "password", "accounts"].map(|name| (name, form.to_value()));
         Values::from([
             ("form", form.to_value()),
             ("forms", object(forms)),
@@ -89,6 +93,9 @@ impl Look {
             ("email", Value::from("reader@example.com")),
             ("signed_in_as", Value::from("reader@example.com")),
             ("verify_text", Value::from("text")),
+            ("providers", many(provider)),
+            ("has_providers", flag.clone()),
+            ("linked", linked),
             ("sessions", many(object(session))),
             ("mails", many(object(mail.clone()))),
             ("mail", object(mail)),

@@ -8,7 +8,7 @@ use axum_users::{Error, UserId};
 use http::{HeaderName, HeaderValue};
 use minijinja::Value;
 
-use super::{Pages, Values, form::Form, parameter, texts::Text};
+use super::{Pages, Values, form::Form, parameter, providers, texts::Text};
 
 /// To the account, or to where people sign in.
 pub(super) async fn start<Id: UserId>(State(pages): State<Pages<Id>>, request: Request) -> Result<Response, Response> {
@@ -32,7 +32,11 @@ pub(super) async fn show<Id: UserId>(State(pages): State<Pages<Id>>, request: Re
         "again" => Some(Text::DoneAgain),
         _ => None,
     };
-    Ok(page(&pages, &pages.form(""), notice, false))
+    let mut form = pages.form("");
+    if let Some(code) = providers::error_of(&parts) {
+        providers::tell(&mut form, &code);
+    }
+    Ok(page(&pages, &form, notice, false))
 }
 
 pub(super) async fn send<Id: UserId>(State(pages): State<Pages<Id>>, request: Request) -> Result<Response, Response> {
@@ -90,6 +94,7 @@ fn page<Id: UserId>(pages: &Pages<Id>, form: &Form<'_>, notice: Option<Text>, ca
         ("notice", Value::from(notice.map_or("", |text| pages.text(text)))),
         ("verify_url", Value::from(verify_url)),
         ("has_reset", Value::from(pages.has_mail)),
+        ("providers", providers::sign_in(pages)),
         ("has_registration", Value::from(pages.has_registration)),
     ]);
     pages.page_with("sign_in.html", form, values)

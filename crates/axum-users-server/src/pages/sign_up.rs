@@ -10,7 +10,7 @@ use http::{StatusCode, request::Parts};
 use super::{
     Pages, Values,
     form::{self, Form},
-    parameter,
+    parameter, providers,
     texts::Text,
 };
 use crate::profile::ServerProfile;
@@ -73,6 +73,10 @@ async fn welcome<Id: UserId>(pages: &Pages<Id>, parts: &Parts, email: &str, pass
 
 fn page<Id: UserId>(pages: &Pages<Id>, form: &Form<'_>) -> Response {
     let columns = form::columns(&pages.look.texts, false);
-    let values = Values::from([("columns", columns), ("password_hint", pages.password_hint())]);
+    let values = Values::from([
+        ("columns", columns),
+        ("password_hint", pages.password_hint()),
+        ("providers", providers::sign_in(pages)),
+    ]);
     pages.page_with("sign_up.html", form, values)
 }

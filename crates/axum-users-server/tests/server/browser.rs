@@ -2,6 +2,7 @@
 
 use crate::{
     harness::{Folder, PASSWORD, Server},
+    oauth::{client_of, provider},
     webdriver::{Browser, Window, variable},
 };
 
@@ -129,6 +130,65 @@ fn goes_all_ways(window: Window) {
     person.go("/reset-password");
     person.says("This link does not work");
     person.looks("broken-link");
+}
+
+#[test]
+fn ck_08_by_a_provider_on_a_phone() {
+    goes_by_a_provider(Window { width: 390, scripts: false }, "gareth");
+}
+
+#[test]
+fn ck_08_by_a_provider_on_a_desktop() {
+    goes_by_a_provider(Window { width: 1280, scripts: true }, "gaheris");
+}
+
+/// From the sign-in page through the provider's own pages to the account, and a provider that is told no.
+fn goes_by_a_provider(window: Window, name: &str) {
+    let folder = Folder::new();
+    // Where browsers come back to has to be known before.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    // Cookies do not look at ports: the provider has the other name of this machine.
+    let site = format!("http://localhost:{port}");
+    let ((id, secret), issuer) = (client_of(&site), provider());
+    let server = folder.serve_at(
+        port,
+        &[
+            ("AXUM_USERS__PUBLIC_URL", &site),
+            ("AXUM_USERS__OAUTH__PROVIDER__CAMELOT__KIND", "openid"),
+            ("AXUM_USERS__OAUTH__PROVIDER__CAMELOT__ISSUER", &issuer),
+            ("AXUM_USERS__OAUTH__PROVIDER__CAMELOT__CLIENT_ID", &id),
+            ("AXUM_USERS__OAUTH__PROVIDER__CAMELOT__CLIENT_SECRET", &secret),
+            ("AXUM_USERS__OAUTH__PROVIDER__CAMELOT__BACKEND", "cookie"),
+            ("AXUM_USERS__OAUTH__PROVIDER__CAMELOT__DISPLAY_NAME", "The Round Table"),
+        ],
+    );
+    let person = Person { browser: Browser::open(window), server: &server };
+    let browser = &person.browser;
+    let at = |path: &str| browser.go(&format!("{site}{path}"));
+
+    at("/sign-in");
+    person.looks("sign-in-providers");
+    person.press(".providers a");
+    person.press("#cancel");
+    browser.is_at("/sign-in?error=OAUTH_PROVIDER_ERROR");
+    person.looks("sign-in-provider-refused");
+    assert_eq!(browser.focused(), "problem");
+    person.press(".providers a");
+    browser.fill("#name", name);
+    person.press("#go");
+    person.press("#go");
+    browser.is_at("/account");
+    person.says(&format!("{name}@camelot.bt"));
+    person.looks("account-linked");
+    person.press("form[action='/account/accounts'] button");
+    person.says("only way to sign in");
+    person.looks("account-last-way");
+    at("/account");
+    person.press("form[action='/sign-out'] button");
+    browser.is_at("/sign-in?done=signed-out");
+    // The provider remembers who that is, and what was allowed.
+    person.press(".providers a");
+    browser.is_at("/account");
 }
 
 struct Person<'a> {

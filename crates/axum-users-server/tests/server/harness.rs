@@ -90,6 +90,13 @@ impl Folder {
         Server::start(command)
     }
 
+    /// A server on this port, with these variables.
+    pub(crate) fn serve_at(&self, port: u16, variables: &[(&str, &str)]) -> Server {
+        let mut command = self.command(&["--listen", &format!("127.0.0.1:{port}")]);
+        command.envs(variables.iter().copied());
+        Server::start(command)
+    }
+
     /// A server on a free port, started by this script of a shell, which has the command as `"$0" "$@"`.
     pub(crate) fn serve_by_shell(&self, script: &str) -> Server {
         let server = self.command(&["serve"]);

@@ -9,7 +9,7 @@ use crate::harness::{Answer, Folder, PASSWORD, Server};
 /// Where people find the server; the browser here knows where it really listens.
 const SITE: &str = "http://localhost:8000";
 
-fn provider() -> String {
+pub(crate) fn provider() -> String {
     std::env::var("AXUM_USERS_TEST_OPENID_URL").expect("AXUM_USERS_TEST_OPENID_URL names no provider")
 }
 
@@ -32,8 +32,13 @@ fn ask(method: &str, url: &str, headers: &[(&str, &str)], body: &str) -> Answer 
 
 /// Registers a client at the provider (RFC 7591).
 fn client() -> (String, String) {
+    client_of(SITE)
+}
+
+/// The same for another site.
+pub(crate) fn client_of(site: &str) -> (String, String) {
     let uris = json!({ "redirect_uris": [
-        format!("{SITE}/auth/camelot/callback"), format!("{SITE}/auth/associate/camelot/callback"),
+        format!("{site}/auth/camelot/callback"), format!("{site}/auth/associate/camelot/callback"),
     ] });
     let url = format!("{}/reg", provider());
     let answer = ask("POST", &url, &[("content-type", "application/json")], &uris.to_string());
@@ -105,6 +110,35 @@ impl Browser {
         let answer = ask(method, url, &[("cookie", &cookie), form], body);
         self.keep(THEIRS, &answer);
         answer
+    }
+
+    /// As a person goes: a link is followed.
+    fn page(&mut self, server: &Server, path: &str) -> Answer {
+        let cookie = self.cookie(OURS);
+        let mut answer = server.send("GET", path, &[("cookie", &cookie), ("sec-fetch-mode", "navigate")], b"");
+        self.keep(OURS, &answer);
+        answer.body = answer.body.replace("&#x2f;", "/");
+        answer
+    }
+
+    /// A form of one of our pages.
+    fn press(&mut self, server: &Server, path: &str, form: &str) -> Answer {
+        let cookie = self.cookie(OURS);
+        let form_type = "application/x-www-form-urlencoded";
+        let headers = [("cookie", cookie.as_str()), ("sec-fetch-site", "same-origin"), ("content-type", form_type)];
+        let answer = server.send("POST", path, &headers, form.as_bytes());
+        self.keep(OURS, &answer);
+        answer
+    }
+
+    /// From a link of a page through the provider; where that leads.
+    fn follows(&mut self, server: &Server, link: &str, there: There<'_>) -> String {
+        let answer = self.page(server, link);
+        assert_eq!(answer.status, 303, "{}", answer.body);
+        let back = self.through(answer.header("location").unwrap(), there);
+        let answer = self.page(server, &back);
+        assert_eq!(answer.status, 303, "{}", answer.body);
+        answer.header("location").unwrap().to_owned()
     }
 
     /// Where the provider is asked, by this route of ours.
@@ -355,4 +389,98 @@ fn the_configuration_of_providers_is_checked_at_the_start() {
         assert_eq!(server.get(&format!("/auth/{name}/authorize")).status, 200);
         assert!(server.get("/openapi.json").value()["paths"][format!("/auth/{name}/callback")].is_object());
     }
+}
+
+const BY_COOKIE: [(&str, &str); 2] = [
+    ("AXUM_USERS__OAUTH__PROVIDER__CAMELOT__BACKEND", "cookie"),
+    ("AXUM_USERS__OAUTH__PROVIDER__CAMELOT__DISPLAY_NAME", "The Round Table"),
+];
+const SIGN_IN: &str = "/auth/camelot/authorize?redirect_to=%2Faccount";
+const LINK: &str = "/auth/associate/camelot/authorize?redirect_to=%2Faccount";
+
+#[test]
+fn pages_have_a_way_in_by_each_provider_that_answers_with_their_cookie() {
+    let folder = Folder::new();
+    let server = serve(&folder, &BY_COOKIE);
+    let mut browser = Browser::default();
+    for path in ["/sign-in", "/sign-up"] {
+        let page = browser.page(&server, path);
+        assert!(page.body.contains(&format!("href=\"{SIGN_IN}\"")), "{}", page.body);
+        assert!(page.body.contains("Continue with The Round Table"));
+    }
+    assert_eq!(browser.follows(&server, SIGN_IN, There::IsCalled("tristan")), "/account");
+    let page = browser.page(&server, "/account");
+    assert_eq!(page.status, 200);
+    for words in ["tristan@camelot.bt", "The Round Table", "Unlink"] {
+        assert!(page.body.contains(words), "{words} is missing in {}", page.body);
+    }
+    assert!(!page.body.contains(LINK), "it is linked already");
+    // There is no other way in.
+    let id = page.body.split("name=\"account\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let refused = browser.press(&server, "/account/accounts", &format!("account={id}"));
+    assert_eq!(refused.status, 400);
+    assert!(refused.body.contains("only way to sign in"), "{}", refused.body);
+    // By another backend, pages have nothing to do with it.
+    let server = serve(&folder, &[]);
+    assert!(!Browser::default().page(&server, "/sign-in").body.contains("/authorize"));
+}
+
+#[test]
+fn pages_say_what_went_wrong_at_a_provider_in_words_of_ours() {
+    let folder = Folder::new();
+    let server = serve(&folder, &BY_COOKIE);
+    let mut browser = Browser::default();
+    let back = browser.follows(&server, SIGN_IN, There::SaysNo);
+    assert_eq!(back, "/account?error=OAUTH_PROVIDER_ERROR");
+    let answer = browser.page(&server, &back);
+    assert_eq!((answer.status, answer.header("location")), (303, Some("/sign-in?error=OAUTH_PROVIDER_ERROR")));
+    for (code, words) in [
+        ("OAUTH_PROVIDER_ERROR", "did not work"),
+        ("OAUTH_USER_ALREADY_EXISTS", "There is an account already"),
+        ("OAUTH_NOT_AVAILABLE_EMAIL", "did not tell us an address"),
+        ("OAUTH_INVALID_STATE", "in another browser"),
+        ("SOMETHING_NEW", "did not work"),
+    ] {
+        let page = browser.page(&server, &format!("/sign-in?error={code}"));
+        assert_eq!(page.status, 400);
+        assert!(page.body.contains(words) && !page.body.contains(code), "{code}: {}", page.body);
+    }
+    for odd in ["%3Cscript%3E", "a%0d%0ab", "oauth", "%ff"] {
+        let page = browser.page(&server, &format!("/sign-in?error={odd}"));
+        assert!(page.status == 200 && !page.body.contains("<script>alert"), "{odd}");
+        let answer = browser.page(&server, &format!("/account?error={odd}"));
+        assert_eq!((answer.status, answer.header("location")), (303, Some("/sign-in")), "{odd}");
+    }
+}
+
+#[test]
+fn oa_14_accounts_are_linked_and_unlinked_on_the_account_page() {
+    let folder = Folder::new();
+    let server = serve(&folder, &BY_COOKIE);
+    let mut browser = Browser::default();
+    assert_eq!(server.register("percival@camelot.bt").status, 201);
+    let form = format!("email=percival%40camelot.bt&password={}", PASSWORD.replace(' ', "+"));
+    assert_eq!(browser.press(&server, "/sign-in", &form).status, 303);
+    let page = browser.page(&server, "/account");
+    assert!(page.body.contains(LINK) && page.body.contains("There are none yet"), "{}", page.body);
+    assert_eq!(browser.follows(&server, LINK, There::IsCalled("perceval")), "/account");
+    let page = browser.page(&server, "/account");
+    let id = page.body.split("name=\"account\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    // From elsewhere nobody unlinks anything.
+    let cookie = browser.cookie(OURS);
+    let headers = [
+        ("cookie", cookie.as_str()),
+        ("sec-fetch-site", "cross-site"),
+        ("content-type", "application/x-www-form-urlencoded"),
+    ];
+    let forged = server.send("POST", "/account/accounts", &headers, format!("account={id}").as_bytes());
+    assert_eq!(forged.status, 403);
+    for odd in ["account=x", "", "account=%00"] {
+        let answer = browser.press(&server, "/account/accounts", odd);
+        assert_eq!((answer.status, answer.header("location")), (303, Some("/account")), "{odd}");
+    }
+    let answer = browser.press(&server, "/account/accounts", &format!("account={id}"));
+    assert_eq!((answer.status, answer.header("location")), (303, Some("/account?done=unlinked")), "{}", answer.body);
+    let page = browser.page(&server, "/account?done=unlinked");
+    assert!(page.body.contains("not linked any more") && page.body.contains(LINK));
 }
