@@ -374,8 +374,8 @@ mod tests {
             let named = |sources: Sources, (name, value): &(&str, &str)| sources.variable(name, value);
             let sources = variables.iter().fold(Sources::folder("/nowhere"), named);
             let hasher = format!("{:?}", hasher(&Config::load(&sources).unwrap()));
-            let bcrypt = hasher.contains(&format!("work_of_wrong_answer: {}", 115 << 12));
-            assert!(bcrypt || hasher.contains(&format!("work_of_wrong_answer: {}", 3 * 65536)), "{hasher}");
+            let bcrypt = hasher.contains("bcrypt: Some(12)");
+            assert!(bcrypt || hasher.contains("bcrypt: None"), "{hasher}");
             bcrypt
         };
         let switch = |value| ("AXUM_USERS__HASHING__LEVEL_WITH_BCRYPT", value);

@@ -27,13 +27,13 @@ use crate::random;
 /// nothing: for an unknown user all of it, likewise for a hash that cannot be used, and the difference for one that is
 /// cheaper. A right password is not held up. One gap is left by default: a hash that costs *more* than the current
 /// parameters takes longer, and so tells that the address belongs to one of those users. bcrypt at cost 12, which many systems
-/// used, takes 2.4 times as long. Closing the gap makes every failed login as dear, so it is not done where no such hash can be:
+/// used, takes 2.4 times as long. Closing the gap makes every failed login dearer, so it is not done where no such hash can be:
 /// [`level_with_bcrypt`](Self::level_with_bcrypt) is for tables that were taken over.
 pub struct DefaultHasher {
     params: Argon2Params,
     ceiling: CostCeiling,
-    /// Work of every wrong answer.
-    level: u64,
+    /// The cost of bcrypt in every wrong answer, beside Argon2.
+    bcrypt: Option<u32>,
     arenas: Arenas,
     #[cfg(test)]
     pub(super) spent: std::sync::atomic::AtomicU64,
@@ -55,7 +55,7 @@ impl DefaultHasher {
         Self {
             params,
             ceiling: CostCeiling::default().covering(params),
-            level: argon2_work(params.memory_kib(), params.iterations()),
+            bcrypt: None,
             arenas: Arenas::new(params.memory_kib() as usize),
             #[cfg(test)]
             spent: std::sync::atomic::AtomicU64::new(0),
@@ -68,15 +68,15 @@ impl DefaultHasher {
         Self { ceiling: ceiling.covering(self.params), ..self }
     }
 
-    /// Makes every wrong answer take as long as bcrypt of this cost, as far as that is longer than a hash at the current
-    /// parameters. Default: off.
+    /// Makes every wrong answer do both, bcrypt of this cost (31 at most) and Argon2 at the current parameters, whatever is stored:
+    /// how long one of them takes in terms of the other differs from machine to machine. Default: off.
     ///
     /// For tables in which bcrypt hashes are left: without it, the time of an answer tells that an address belongs to
-    /// one of those users. With cost 12 it doubles what a failed login costs the server. Take it out when the last such
+    /// one of those users. With cost 12 a failed login costs the server 3.4 times as much. Take it out when the last such
     /// user has logged in.
     #[must_use]
     pub fn level_with_bcrypt(self, cost: u32) -> Self {
-        Self { level: self.level.max(bcrypt_work(cost)), ..self }
+        Self { bcrypt: Some(cost.clamp(4, 31)), ..self }
     }
 
     fn verify_argon2(&self, password: &str, stored: &Argon2Hash) -> Result<Verification, HasherError> {
@@ -106,9 +106,29 @@ impl DefaultHasher {
         }
     }
 
-    /// Works off what is missing to the level.
-    fn make_up(&self, password: &str, done: u64) -> Result<(), HasherError> {
-        let missing = self.level.saturating_sub(done);
+    /// Works off what is missing: both kinds where they are levelled, else Argon2 for whatever was done.
+    fn make_up(&self, password: &str, done: Done) -> Result<(), HasherError> {
+        let Some(level) = self.bcrypt else {
+            return self.make_up_argon2(password, done.argon2 + done.bcrypt.map_or(0, bcrypt_work));
+        };
+        match done.bcrypt {
+            None => self.bcrypt_for_nothing(level)?,
+            // 2^a + 2^(a+1) + … + 2^(b-1) = 2^b - 2^a
+            Some(cost) => (cost..level).try_for_each(|cost| self.bcrypt_for_nothing(cost))?,
+        }
+        self.make_up_argon2(password, done.argon2)
+    }
+
+    fn bcrypt_for_nothing(&self, cost: u32) -> Result<(), HasherError> {
+        self.count(bcrypt_work(cost));
+        // It takes as long for any text, and refuses some.
+        let digest = bcrypt::hash_with_salt(hint::black_box("a text"), cost, [0; SALT_LENGTH]);
+        hint::black_box(&digest.map_err(|error| HasherError::new(error.to_string()))?);
+        Ok(())
+    }
+
+    fn make_up_argon2(&self, password: &str, done: u64) -> Result<(), HasherError> {
+        let missing = argon2_work(self.params.memory_kib(), self.params.iterations()).saturating_sub(done);
         let least = 8 * u64::from(self.params.parallelism());
         if missing < least {
             return Ok(());
@@ -155,7 +175,7 @@ impl fmt::Debug for DefaultHasher {
         f.debug_struct("DefaultHasher")
             .field("params", &self.params)
             .field("ceiling", &self.ceiling)
-            .field("work_of_wrong_answer", &self.level)
+            .field("bcrypt", &self.bcrypt)
             .finish_non_exhaustive()
     }
 }
@@ -192,10 +212,13 @@ impl PasswordHasher for DefaultHasher {
     fn verify(&self, password: &str, stored: &PasswordHash) -> Result<Verification, HasherError> {
         let (verification, done) = match phc::read(stored.as_str(), &self.ceiling) {
             Ok(Stored::Argon2(hash)) => {
-                (self.verify_argon2(password, &hash)?, argon2_work(hash.memory_kib, hash.iterations))
+                let done = Done { argon2: argon2_work(hash.memory_kib, hash.iterations), bcrypt: None };
+                (self.verify_argon2(password, &hash)?, done)
             }
-            Ok(Stored::Bcrypt { cost }) => (self.verify_bcrypt(password, stored, cost), bcrypt_work(cost)),
-            Err(reason) => (unusable(reason), 0),
+            Ok(Stored::Bcrypt { cost }) => {
+                (self.verify_bcrypt(password, stored, cost), Done { argon2: 0, bcrypt: Some(cost) })
+            }
+            Err(reason) => (unusable(reason), Done::default()),
         };
         if !verification.is_valid() {
             self.make_up(password, done)?;
@@ -204,7 +227,7 @@ impl PasswordHasher for DefaultHasher {
     }
 
     fn verify_dummy(&self, password: &str) -> Result<(), HasherError> {
-        self.make_up(password, 0)
+        self.make_up(password, Done::default())
     }
 
     /// Counts the current parameters for each call, and for one of them the ceiling: a stored hash may need that.
@@ -217,6 +240,15 @@ impl PasswordHasher for DefaultHasher {
     fn release(&self) {
         self.arenas.release();
     }
+}
+
+/// What an answer cost so far.
+#[derive(Clone, Copy, Default)]
+struct Done {
+    /// KiB × passes.
+    argon2: u64,
+    /// The cost of a bcrypt hash.
+    bcrypt: Option<u32>,
 }
 
 /// Says why in the log. Which user it is, only the caller knows.
