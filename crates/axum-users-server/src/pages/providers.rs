@@ -4,7 +4,7 @@ use axum::{
     extract::{Request, State},
     response::Response,
 };
-use axum_users::{Error, OAuthAccount, OAuthClient as _, UserId};
+use axum_users::{Error, ErrorCode, OAuthAccount, OAuthClient as _, UserId};
 use http::{StatusCode, request::Parts};
 use minijinja::Value;
 use url::form_urlencoded;
@@ -62,12 +62,14 @@ pub(super) fn error_of(parts: &Parts) -> Option<String> {
 
 /// Says it.
 pub(super) fn tell(form: &mut Form<'_>, code: &str) {
-    let text = match code {
-        "OAUTH_USER_ALREADY_EXISTS" => Text::ProviderTaken,
-        "OAUTH_NOT_AVAILABLE_EMAIL" => Text::ProviderNoEmail,
-        "OAUTH_INVALID_STATE" | "ACCESS_TOKEN_ALREADY_EXPIRED" => Text::ProviderTooLate,
-        _ => Text::ProviderFailed,
-    };
+    let texts = [
+        (ErrorCode::OAuthUserAlreadyExists, Text::ProviderTaken),
+        (ErrorCode::OAuthNotAvailableEmail, Text::ProviderNoEmail),
+        (ErrorCode::OAuthInvalidState, Text::ProviderTooLate),
+        (ErrorCode::AccessTokenAlreadyExpired, Text::ProviderTooLate),
+    ];
+    let text =
+        texts.into_iter().find(|(known, _)| known.as_str() == code).map_or(Text::ProviderFailed, |(_, text)| text);
     form.problem(StatusCode::BAD_REQUEST, text);
 }
 
