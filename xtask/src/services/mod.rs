@@ -7,8 +7,10 @@ mod certificates;
 mod folder;
 mod home;
 mod mariadb;
+mod mongodb;
 mod openid;
 mod postgres;
+mod python;
 mod redis;
 mod smtp;
 mod valkey;
@@ -38,6 +40,7 @@ const KINDS: &[Kind] = &[
     smtp::SMTP,
     browser::BROWSER,
     openid::OPENID,
+    mongodb::MONGODB,
 ];
 
 /// How often a server whose port was taken is started.
