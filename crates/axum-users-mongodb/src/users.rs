@@ -60,7 +60,7 @@ impl<P: UserProfile> Store<P> {
             true => by_address.collation(their_collation()),
             false => by_address,
         };
-        let by_address = async { Ok(all(by_address.await?).await?) };
+        let by_address = async { all(by_address.await?).await };
         let by_key = async { Ok::<_, Failure>(by_key.await?) };
         let (by_key, by_address) = tokio::try_join!(by_key, by_address).map_err(Failure::into_error)?;
         // The server may find more than our rule does. Of two that another system let in, ours is the normal one.

@@ -1,5 +1,5 @@
 //! The MongoDB adapter on the servers that environment variables name, which `cargo xtask test` and `cargo xtask services` set.
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a failing step fails the test")]
+#![expect(clippy::unwrap_used, reason = "a failing step fails the test")]
 
 #[path = "mongodb/servers.rs"]
 mod servers;

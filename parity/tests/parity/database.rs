@@ -60,7 +60,11 @@ impl Engine {
             Self::MySql => Database::MySql(MySqlConnection::connect(url).await.unwrap()),
             Self::Mongo | Self::Ferret => {
                 let client = mongodb::Client::with_uri_str(url).await.unwrap();
-                Database::Mongo(client.default_database().unwrap().collection("User"))
+                let database = client.default_database().unwrap();
+                // The clock of the recording is not the server's.
+                let tokens = database.collection::<Document>("AccessToken");
+                tokens.drop_index("axum_users_expires_at").await.unwrap();
+                Database::Mongo(database.collection("User"))
             }
         }
     }

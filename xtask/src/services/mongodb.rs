@@ -17,7 +17,8 @@ use super::{
     python,
 };
 
-pub(super) const MONGODB: Kind = Kind { name: "MongoDB", variables: &["AXUM_USERS_TEST_MONGODB_URL"], start };
+pub(super) const MONGODB: Kind =
+    Kind { name: "MongoDB", variables: &["AXUM_USERS_TEST_MONGODB_URL"], start, replaceable: None };
 
 /// What the program needs, with the hashes of what is installed.
 const REQUIREMENTS: &str = include_str!("mongodb-requirements.txt");
@@ -32,9 +33,8 @@ fn start(home: &Home) -> Result<Server> {
     let python = python::environment(home, REQUIREMENTS)?;
     let [port] = free_ports()?;
     let program = home.write("mongodb.py", PROGRAM)?;
-    let arguments =
-        [program.as_ref(), port.to_string().as_ref(), home.path("data").as_ref()].map(std::ffi::OsStr::to_owned);
-    let arguments: Vec<_> = arguments.iter().map(AsRef::as_ref).collect();
+    let (number, data) = (port.to_string(), home.path("data"));
+    let arguments = [program.as_ref(), number.as_ref(), data.as_ref()];
     let process = home.serve(&python, &arguments, Signal::TERM, || answers_ping(port))?;
     Ok(Server { processes: vec![process], values: vec![format!("mongodb://127.0.0.1:{port}/")] })
 }

@@ -19,6 +19,7 @@ pub(super) const SMTP: Kind = Kind {
         "AXUM_USERS_TEST_SMTP_CA",
     ],
     start,
+    replaceable: None,
 };
 
 /// What the program needs, with the hashes of what is installed.

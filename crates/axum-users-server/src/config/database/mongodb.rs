@@ -31,9 +31,9 @@ fn parts(url: &str) -> Option<Parts<'_>> {
 
 /// The last value of an option, in lower case; names are in any case.
 fn option(query: &str, names: &[&str]) -> Option<String> {
-    let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-    let named = pairs.filter(|(name, _)| names.iter().any(|it| it.eq_ignore_ascii_case(name)));
-    named.last().map(|(_, value)| value.to_ascii_lowercase())
+    let mut pairs = query.rsplit('&').filter_map(|pair| pair.split_once('='));
+    let named = pairs.find(|(name, _)| names.iter().any(|it| it.eq_ignore_ascii_case(name)));
+    named.map(|(_, value)| value.to_ascii_lowercase())
 }
 
 /// A connection that leaves this machine is encrypted, unless somebody says that it need not be.
