@@ -26,7 +26,7 @@ pub async fn app(database: &str) -> Result<Router, Box<dyn Error>> {
     let store = MongoStore::connect(database).await?;
     let tokens = DatabaseStrategy::new(store.clone(), Duration::from_secs(8 * 3600));
     let users = Users::<Profile>::builder(store)
-        .backend(AuthBackend::new("database", BearerTransport::new("auth/login"), tokens))
+        .backend(AuthBackend::new("database", BearerTransport::new("auth/database/login"), tokens))
         .build()?;
     Ok(users.router().route("/hello", get(hello)).with_state(users))
 }

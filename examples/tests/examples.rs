@@ -293,7 +293,7 @@ async fn users_live_in_mongodb() {
     let mut client = Client::new(mongodb::app(&url).await.unwrap());
     let profile = json!({ "first_name": "Arthur", "settings": { "theme": "dark" } });
     client.register("", "arthur@camelot.bt", profile).await;
-    client.log_in("/auth/login", "arthur@camelot.bt").await;
+    client.log_in("/auth/database/login", "arthur@camelot.bt").await;
     let me: Value = serde_json::from_str(&client.get("/users/me").await.1).unwrap();
     let id = me["id"].as_str().unwrap();
     assert_eq!(id.len(), 24);
