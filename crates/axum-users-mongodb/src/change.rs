@@ -10,7 +10,7 @@ use mongodb::{
 
 use crate::{
     document::{OURS, number, ours, text, user},
-    error::{Failure, classify},
+    error::{Failure, again, classify},
     sessions::session_in,
     store::{Store, id_bson},
 };
@@ -131,7 +131,11 @@ impl<P: UserProfile> Store<P> {
         filter.extend(and);
         let revision = random::short_token();
         let update = change.into_update(&revision);
-        let written = self.users.find_one_and_update(filter, update).return_document(ReturnDocument::After).await?;
+        let write = || {
+            let written = self.users.find_one_and_update(filter.clone(), update.clone());
+            written.return_document(ReturnDocument::After)
+        };
+        let written = again(write).await?;
         match written {
             Some(document) => Ok(Some(document)),
             // A write that the driver sent twice does not find what it has changed.

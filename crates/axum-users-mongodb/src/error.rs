@@ -1,5 +1,7 @@
 //! From the driver's errors to facts.
 
+use std::future::IntoFuture;
+
 use axum_users_core::{Conflict, DatabaseError, UserProfile};
 use mongodb::error::{Error, ErrorKind, WriteFailure};
 
@@ -81,6 +83,7 @@ pub(crate) fn classify(error: Error) -> DatabaseError {
         | ErrorKind::Authentication { .. }
         | ErrorKind::Shutdown
         | ErrorKind::Write(WriteFailure::WriteConcernError(_)) => DatabaseError::Unavailable(error.into()),
+        _ if met_another(&error) => DatabaseError::Unavailable(error.into()),
         ErrorKind::Command(answer) if is_passing(answer.code) => DatabaseError::Unavailable(error.into()),
         ErrorKind::Write(WriteFailure::WriteError(answer)) if is_passing(answer.code) => {
             DatabaseError::Unavailable(error.into())
@@ -92,6 +95,32 @@ pub(crate) fn classify(error: Error) -> DatabaseError {
         _ => DatabaseError::Driver(error.into()),
     }
 }
+
+/// Whether a write met another one and did nothing: a conflict of MongoDB's, or a deadlock of a PostgreSQL below.
+fn met_another(error: &Error) -> bool {
+    let (code, message) = match &*error.kind {
+        ErrorKind::Command(answer) => (answer.code, &answer.message),
+        ErrorKind::Write(WriteFailure::WriteError(answer)) => (answer.code, &answer.message),
+        _ => return false,
+    };
+    code == 112 || message.contains("deadlock detected") || message.contains("could not serialize access")
+}
+
+/// Does a write again that met another one; the last time its error stands.
+pub(crate) async fn again<T, W>(mut write: impl FnMut() -> W) -> Result<T, Error>
+where
+    W: IntoFuture<Output = Result<T, Error>>,
+{
+    for turn in 1..=TURNS {
+        match write().await {
+            Err(error) if met_another(&error) => crate::change::before_turn(turn).await,
+            done => return done,
+        }
+    }
+    write().await
+}
+
+const TURNS: u32 = 5;
 
 /// Codes of servers that step down, start, stop, are cut off or out of time; and of a write that met another one.
 fn is_passing(code: i32) -> bool {

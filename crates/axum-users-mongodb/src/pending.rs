@@ -9,7 +9,7 @@ use mongodb::bson::{Bson, Document, doc};
 use crate::{
     change::Change,
     document::{OURS, broken, items, number, ours, text},
-    error::{Failure, classify},
+    error::{Failure, again, classify},
     outbox::{self, gone},
     store::{Store, all},
 };
@@ -97,7 +97,7 @@ impl<P: UserProfile> Store<P> {
         if !moved.is_empty() {
             let id = user.get("_id").cloned().unwrap_or_default();
             let pull = doc! { "$pull": { path(): { "number": { "$in": moved } } } };
-            self.users.update_one(doc! { "_id": id }, pull).await.map_err(classify)?;
+            again(|| self.users.update_one(doc! { "_id": id.clone() }, pull.clone())).await.map_err(classify)?;
         }
         Ok(())
     }
@@ -130,7 +130,8 @@ impl<P: UserProfile> Store<P> {
     /// Writes the message with this key, unless this change or a newer one has.
     async fn unless_newer(&self, key: &str, number: i64, update: Document) -> Result<(), DatabaseError> {
         let older = doc! { "_id": key, "$or": [{ "number": null }, { "number": { "$lt": number } }] };
-        match self.outbox.update_one(older, update).upsert(true).await.map_err(Failure::from) {
+        let written = again(|| self.outbox.update_one(older.clone(), update.clone()).upsert(true)).await;
+        match written.map_err(Failure::from) {
             Ok(_) | Err(Failure::Duplicate(_)) => Ok(()),
             Err(Failure::Other(error)) => Err(error),
         }

@@ -10,7 +10,7 @@ use crate::{
     accounts,
     change::{Change, Found, TURNS, before_turn, too_busy},
     document::{ACCOUNTS, OURS, SESSIONS, broken, email_key, is_mailbox, new_user, ours, text, to_bson, user},
-    error::{Failure, classify, conflict},
+    error::{Failure, again, classify, conflict},
     indexes::their_collation,
     pending,
     sessions::{end_tokens, only, session_in},
@@ -99,7 +99,8 @@ impl<P: UserProfile> Store<P> {
         }
         let mut is_healed = false;
         loop {
-            let Err(error) = self.users.insert_one(&document).await else { break };
+            let inserted = again(|| self.users.insert_one(&document)).await;
+            let Err(error) = inserted else { break };
             match Failure::from(error) {
                 Failure::Other(error) => return Err(error),
                 Failure::Duplicate(_) if self.is_inserted(&id, &revision).await? => break,
