@@ -97,7 +97,7 @@ pub(crate) fn classify(error: Error) -> DatabaseError {
 }
 
 /// Whether a write met another one and did nothing: a conflict of MongoDB's, or a deadlock of a PostgreSQL below.
-fn met_another(error: &Error) -> bool {
+pub(crate) fn met_another(error: &Error) -> bool {
     let (code, message) = match &*error.kind {
         ErrorKind::Command(answer) => (answer.code, &answer.message),
         ErrorKind::Write(WriteFailure::WriteError(answer)) => (answer.code, &answer.message),

@@ -13,6 +13,7 @@ use mongodb::{
 use crate::{
     builder::SetupError,
     document::{ACCOUNTS, OURS, SESSIONS, email_key},
+    error::met_another,
     names::{ACCOUNT_KEY_INDEX, EMAIL_KEY_INDEX, MADE_BY_INDEX, THEIR_EMAIL_INDEX, unique_index},
     store::{Store, all},
 };
@@ -42,6 +43,12 @@ fn sparse(index: IndexModel) -> IndexModel {
     with(index, |options| options.sparse = Some(true))
 }
 
+fn superusers() -> IndexModel {
+    let mut index = over("is_superuser", "axum_users_superuser");
+    index.keys.insert("is_active", 1);
+    index
+}
+
 /// Documents go an hour after this instant of theirs: a server whose clock is ahead logs nobody out.
 fn expiring() -> IndexModel {
     with(over("expires_at", "axum_users_expires_at"), |options| options.expire_after = Some(Duration::from_secs(3600)))
@@ -68,7 +75,7 @@ fn needed<P: UserProfile>(store: &Store<P>) -> Vec<(&Collection<Document>, Vec<I
         unique(sparse(over(&ours("accounts.key"), ACCOUNT_KEY_INDEX))),
         unique(sparse(over(&ours("made_by"), MADE_BY_INDEX))),
         over(&format!("{ACCOUNTS}.account_id"), "axum_users_account_id"),
-        over("is_superuser", "axum_users_is_superuser"),
+        superusers(),
         sparse(over(&format!("{SESSIONS}.valid_until"), "axum_users_session_valid_until")),
         sparse(over(&ours("pending.at"), "axum_users_pending")),
     ];
@@ -222,6 +229,6 @@ fn cannot(error: &Error) -> bool {
 }
 
 fn meets_another(error: &Error) -> bool {
-    matches!(code(error), Some(48 | 112 | 117 | 263 | 276 | 12586 | 12587))
-        || error.contains_label("RetryableWriteError")
+    let codes = matches!(code(error), Some(48 | 117 | 263 | 276 | 12586 | 12587));
+    codes || met_another(error) || error.contains_label("RetryableWriteError")
 }

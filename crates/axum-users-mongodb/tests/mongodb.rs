@@ -1,6 +1,10 @@
 //! The MongoDB adapter on the servers that environment variables name, which `cargo xtask test` and `cargo xtask services` set.
-#![expect(clippy::unwrap_used, reason = "a failing step fails the test")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failing step fails the test")]
 
+#[path = "mongodb/certain.rs"]
+mod certain;
+#[path = "mongodb/documents.rs"]
+mod documents;
 #[path = "mongodb/servers.rs"]
 mod servers;
 #[path = "mongodb/suites.rs"]

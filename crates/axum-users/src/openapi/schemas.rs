@@ -111,10 +111,7 @@ pub(super) fn login_form(title: &str) -> Value {
 }
 
 pub(super) fn user_read<P: UserProfile>(with_accounts: bool) -> Value {
-    let mut properties = vec![
-        ("id".to_owned(), id::<P>()),
-        ("email".to_owned(), titled("email", email(), None)),
-    ];
+    let mut properties = vec![("id".to_owned(), id::<P>()), ("email".to_owned(), titled("email", email(), None))];
     properties.extend(flags(&json!({ "type": "boolean" }), true));
     if with_accounts {
         let account = json!({ "$ref": "#/components/schemas/BaseOAuthAccount" });

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use axum_users::{
-    AuthBackend, BearerTransport, ColumnValue, CookieTransport, DatabaseStrategy, Json, OAuthSettings, ObjectId, TokenSettings,
-    UserProfile, Users, UsersBuilder, memory::MemoryStore,
+    AuthBackend, BearerTransport, ColumnValue, CookieTransport, DatabaseStrategy, Json, OAuthSettings, ObjectId,
+    TokenSettings, UserProfile, Users, UsersBuilder, memory::MemoryStore,
 };
 use serde_json::{Value, json};
 
@@ -41,10 +41,7 @@ fn builder<P: UserProfile>(backends: &[&str]) -> UsersBuilder<P> {
 /// Two backends that share a transport, as in the documents that were recorded with MongoDB.
 fn one_transport<P: UserProfile>() -> Users<P> {
     let strategy = DatabaseStrategy::new(MemoryStore::<P>::new(), HOUR);
-    builder(&["jwt"])
-        .backend(AuthBackend::new("db", BearerTransport::new("auth/jwt/login"), strategy))
-        .build()
-        .unwrap()
+    builder(&["jwt"]).backend(AuthBackend::new("db", BearerTransport::new("auth/jwt/login"), strategy)).build().unwrap()
 }
 
 /// Our document without the routes that are ours alone.

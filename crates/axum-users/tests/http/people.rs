@@ -108,9 +108,8 @@ pub(crate) async fn on_servers_with<P: UserProfile<Id = <() as UserProfile>::Id>
     let mut found = Vec::new();
     for variable in servers {
         let name = name();
-        let store = SqlStore::builder(&server(variable))
-            .user_table(format!("u{name}"))
-            .access_token_table(format!("t{name}"));
+        let store =
+            SqlStore::builder(&server(variable)).user_table(format!("u{name}")).access_token_table(format!("t{name}"));
         found.push(settings(application(store.connect().await.unwrap())).build().unwrap());
     }
     #[cfg(feature = "mongodb")]
