@@ -15,6 +15,11 @@ use base64::{
     engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD},
 };
 use jsonwebtoken::{Algorithm as JwtAlgorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
+use mongodb::{
+    Database,
+    bson::doc,
+    options::{Collation, CollationStrength},
+};
 use redis::{AsyncCommands as _, aio::MultiplexedConnection};
 use serde::{Deserialize, Serialize};
 use sqlx::{PgPool, Row as _, SqlitePool, postgres::PgPoolOptions, sqlite::SqlitePoolOptions};
@@ -33,6 +38,32 @@ struct Stores {
 enum Pool {
     Sqlite(SqlitePool),
     Postgres(PgPool),
+    Mongo(Database),
+}
+
+/// A user as a document.
+#[derive(Deserialize)]
+struct UserDocument {
+    #[serde(rename = "_id")]
+    id: mongodb::bson::Uuid,
+    email: String,
+    hashed_password: String,
+    is_active: bool,
+    is_superuser: bool,
+    is_verified: bool,
+}
+
+#[derive(Deserialize)]
+struct TokenDocument {
+    user_id: mongodb::bson::Uuid,
+    created_at: mongodb::bson::DateTime,
+}
+
+impl From<UserDocument> for User {
+    fn from(document: UserDocument) -> Self {
+        let UserDocument { id, email, hashed_password, is_active, is_superuser, is_verified } = document;
+        Self { id: Uuid::from_bytes(id.bytes()), email, hashed_password, is_active, is_superuser, is_verified }
+    }
 }
 
 /// A user as this program reads it.
@@ -64,6 +95,9 @@ struct Credentials {
 pub(crate) async fn router(url: &str, redis: &str) -> Result<Router> {
     let pool = if url.starts_with("sqlite") {
         Pool::Sqlite(SqlitePoolOptions::new().test_before_acquire(false).max_connections(10).connect(url).await?)
+    } else if url.starts_with("mongodb") {
+        let client = mongodb::Client::with_uri_str(url).await?;
+        Pool::Mongo(client.default_database().context("no database in the URL")?)
     } else {
         Pool::Postgres(PgPoolOptions::new().max_connections(10).connect(url).await?)
     };
@@ -161,6 +195,11 @@ impl Pool {
                 let row = sqlx::query(SQL).bind(id).fetch_optional(pool).await?;
                 row.map(|row| postgres(&row)).transpose()
             }
+            Self::Mongo(database) => {
+                let id = mongodb::bson::Uuid::from_bytes(id.into_bytes());
+                let users = database.collection::<UserDocument>("bench_user");
+                Ok(users.find_one(doc! { "_id": id }).await?.map(User::from))
+            }
         }
     }
 
@@ -178,6 +217,14 @@ impl Pool {
                 let Some(row) = row else { return Ok(None) };
                 (postgres(&row)?, row.try_get::<OffsetDateTime, _>(6)?)
             }
+            Self::Mongo(database) => {
+                let tokens = database.collection::<TokenDocument>("bench_token");
+                let Some(token) = tokens.find_one(doc! { "token": stored }).await? else { return Ok(None) };
+                let users = database.collection::<UserDocument>("bench_user");
+                let Some(user) = users.find_one(doc! { "_id": token.user_id }).await? else { return Ok(None) };
+                let created_at = i128::from(token.created_at.timestamp_millis()) * 1_000_000;
+                (user.into(), OffsetDateTime::from_unix_timestamp_nanos(created_at)?)
+            }
         };
         Ok((created_at + Duration::HOUR > now()).then_some(user))
     }
@@ -193,6 +240,12 @@ impl Pool {
                 let sql = "SELECT id, email, hashed_password, is_active, is_superuser, is_verified FROM bench_user WHERE lower(email COLLATE \"C\") = lower($1)";
                 let row = sqlx::query(sql).bind(email).fetch_optional(pool).await?;
                 row.map(|row| postgres(&row)).transpose()
+            }
+            Self::Mongo(database) => {
+                let collation = Collation::builder().locale("en").strength(CollationStrength::Secondary).build();
+                let users = database.collection::<UserDocument>("bench_user");
+                let user = users.find_one(doc! { "email": email }).collation(collation).await?;
+                Ok(user.map(User::from))
             }
         }
     }

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use axum::{Router, body::Body, http::Request};
 use axum_users::{
-    AuthBackend, BearerTransport, DatabaseStrategy, DefaultHasher, JwtStrategy, PasswordPool, RedisClient,
-    RedisStrategy, Secret, SqlStore, Strategy, Users, ValidatedPassword,
+    AccessTokenDatabase, AuthBackend, BearerTransport, DatabaseStrategy, DefaultHasher, JwtStrategy, MongoStore,
+    PasswordPool, RedisClient, RedisStrategy, Secret, SqlStore, Strategy, UserDatabase, Users, ValidatedPassword,
 };
 use http_body_util::BodyExt as _;
 use rustix::time::{ClockId, clock_gettime};
@@ -33,15 +33,26 @@ async fn main() -> Result<()> {
     println!("|---|---|---|---|---|---|");
     let server = |variable: &str| std::env::var(variable).with_context(|| format!("{variable} names no server"));
     let redis = server("AXUM_USERS_TEST_REDIS_URL")?;
-    measure("SQLite", &sqlite, &redis).await?;
-    measure("PostgreSQL", &server("AXUM_USERS_TEST_POSTGRES_URL")?, &redis).await?;
+    measure("SQLite", &sqlite, &redis, sql(&sqlite).await?).await?;
+    let postgres = server("AXUM_USERS_TEST_POSTGRES_URL")?;
+    measure("PostgreSQL", &postgres, &redis, sql(&postgres).await?).await?;
+    let mongodb = server("AXUM_USERS_TEST_MONGODB_URL")?;
+    let mongodb = format!("{}/bench{}", mongodb.trim_end_matches('/'), std::process::id());
+    let store =
+        MongoStore::<()>::builder(&mongodb).user_collection("bench_user").access_token_collection("bench_token");
+    measure("MongoDB", &mongodb, &redis, store.connect().await?).await?;
     std::fs::remove_dir_all(&folder)?;
     Ok(())
 }
 
-async fn measure(engine: &str, url: &str, redis: &str) -> Result<()> {
-    let store =
-        SqlStore::<()>::builder(url).user_table("bench_user").access_token_table("bench_token").connect().await?;
+async fn sql(url: &str) -> Result<SqlStore<()>> {
+    Ok(SqlStore::builder(url).user_table("bench_user").access_token_table("bench_token").connect().await?)
+}
+
+async fn measure<S>(engine: &str, url: &str, redis: &str, store: S) -> Result<()>
+where
+    S: UserDatabase<()> + AccessTokenDatabase<()> + Clone,
+{
     let lifetime = Duration::from_secs(3600);
     let ours = Side::ours(&store, JwtStrategy::new(SECRET, lifetime)?)?;
     let hand = by_hand::router(url, redis).await?;
@@ -168,7 +179,7 @@ struct Side {
 }
 
 impl Side {
-    fn ours(store: &SqlStore<()>, strategy: impl Strategy<()>) -> Result<Self> {
+    fn ours(store: &(impl UserDatabase<()> + Clone), strategy: impl Strategy<()>) -> Result<Self> {
         // One name for all, so that all log in at the same path.
         let backend = AuthBackend::new("jwt", BearerTransport::new("auth/jwt/login"), strategy);
         Ok(Self { router: Users::builder(store.clone()).backend(backend).build()?.router(), me: "/users/me" })

@@ -4,6 +4,7 @@
 
 mod browser;
 mod certificates;
+mod fastapi_users;
 mod ferretdb;
 mod folder;
 mod home;
@@ -43,6 +44,7 @@ const KINDS: &[Kind] = &[
     openid::OPENID,
     mongodb::MONGODB,
     ferretdb::FERRETDB,
+    fastapi_users::FASTAPI_USERS,
 ];
 
 /// How often a server whose port was taken is started.
