@@ -182,7 +182,7 @@ async fn rc_11_an_ended_session_does_not_spare_what_was_planted() {
     let user = post.users.get_by_email(A).await.unwrap().unwrap();
     let session = post.users.sessions(&user).await.unwrap().remove(0);
     let acting = Acting {
-        user_id: user.id.clone(),
+        user_id: user.id,
         session: NewSession::of(session.id.clone(), "jwt", session.state.created_at, session.valid_until, None),
         stored_token: None,
         tokens_valid_after: user.tokens_valid_after,
