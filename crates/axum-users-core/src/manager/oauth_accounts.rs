@@ -6,7 +6,7 @@ use crate::{
     database::{Condition, Outcome},
     error::Error,
     hooks::RequestInfo,
-    oauth::{AnyOAuthClient, OAuthAccount, OAuthClient as _, OAuthClientError, OAuthToken, keys::Opened},
+    oauth::{AccountId, AnyOAuthClient, OAuthAccount, OAuthClient as _, OAuthClientError, OAuthToken, keys::Opened},
     profile::UserProfile,
     secret::Secret,
     user::User,
@@ -53,11 +53,11 @@ impl<P: UserProfile> UserManager<P> {
     pub async fn remove_oauth_account(
         &self,
         user: &User<P>,
-        account: &P::Id,
+        account: AccountId,
         acting: Option<&Acting<P>>,
         request: Option<&RequestInfo>,
     ) -> Result<bool, Error> {
-        let linked = self.0.database.oauth_accounts(&user.id).await?.into_iter().find(|it| it.id == *account);
+        let linked = self.0.database.oauth_accounts(&user.id).await?.into_iter().find(|it| it.id == account);
         let audit = || {
             let audit = Audit::of("oauth_unlink", request).user(&user.id);
             linked.iter().fold(audit, |audit, account| audit.provider(&account.oauth_name))

@@ -109,8 +109,10 @@ impl<P: UserProfile> UserManager<P> {
     }
 
     async fn drop_pending_change(&self, user: &User<P>) -> Result<(), Error> {
-        for key in self.pending_change(user) {
-            self.0.database.delete_message(&key).await?;
+        let change = UserChange { drops: self.pending_change(user), ..UserChange::default() };
+        if !change.is_empty() {
+            // Who is gone has asked for nothing.
+            let _ = self.0.database.update(&user.id, change).await?;
         }
         Ok(())
     }

@@ -233,7 +233,7 @@ mod tests {
         let keys = OAuthKeys::new(SECRET).unwrap();
         let row = identity("google", "1");
         let account = |access_token| OAuthAccount::<()> {
-            id: crate::UserId::generate().unwrap(),
+            id: crate::AccountId::Integer(1),
             user_id: crate::UserId::generate().unwrap(),
             oauth_name: "google".into(),
             account_id: "1".into(),

@@ -267,7 +267,7 @@ async fn oa_14_a_renewed_token_does_not_link_again_what_was_unlinked() {
     // Read by a job, which asks the provider for a new access token while the user unlinks the account.
     let account = world.users.oauth_accounts(&user).await.unwrap().remove(0);
     world.clock.advance(Duration::minutes(9));
-    assert!(world.users.remove_oauth_account(&user, &account.id, None, None).await.unwrap());
+    assert!(world.users.remove_oauth_account(&user, account.id, None, None).await.unwrap());
     world.clock.advance(Duration::hours(2));
     let token = world.users.oauth_access_token(&account, &AnyOAuthClient::new(provider.clone())).await.unwrap();
     assert!(token.is_none());

@@ -9,7 +9,7 @@ use std::{
 use axum::{Router, body::Body, http::Request, response::Response};
 use axum_users::{
     AccessTokenDatabase, AuthBackend, BearerTransport, Clock, CookieTransport, DatabaseStrategy, Fields, JwtStrategy,
-    SqlStore, UserDatabase, UserProfile, UserUpdate, Users, UsersBuilder,
+    SqlId, SqlStore, UserDatabase, UserProfile, UserUpdate, Users, UsersBuilder,
     memory::MemoryStore,
     password::{Argon2Params, DefaultHasher, PasswordPool},
 };
@@ -58,7 +58,7 @@ pub(crate) struct OnDisk<P: UserProfile> {
     pub(crate) folder: PathBuf,
 }
 
-impl<P: UserProfile> OnDisk<P> {
+impl<P: UserProfile<Id: SqlId>> OnDisk<P> {
     pub(crate) async fn new() -> Self {
         Self::with(|builder| builder).await
     }
@@ -82,12 +82,12 @@ impl<P: UserProfile> Drop for OnDisk<P> {
 }
 
 /// The application over each server whose feature is on, in tables of its own.
-pub(crate) async fn on_servers<P: UserProfile>() -> Vec<Users<P>> {
+pub(crate) async fn on_servers<P: UserProfile<Id: SqlId>>() -> Vec<Users<P>> {
     on_servers_with(|builder| builder).await
 }
 
 /// The same with other settings.
-pub(crate) async fn on_servers_with<P: UserProfile>(
+pub(crate) async fn on_servers_with<P: UserProfile<Id: SqlId>>(
     settings: impl Fn(UsersBuilder<P>) -> UsersBuilder<P>,
 ) -> Vec<Users<P>> {
     let servers: &[&str] = &[
