@@ -291,7 +291,7 @@ impl Kind {
             Self::Text => json!({ "type": "string" }),
             Self::Bytes => json!({ "type": "string", "contentEncoding": "base64" }),
             Self::Uuid => json!({ "type": "string", "format": "uuid" }),
-            Self::ObjectId => json!({ "type": "string", "pattern": "^[0-9a-fA-F]{24}$" }),
+            Self::ObjectId => json!({ "type": "string", "maxLength": 24, "minLength": 24, "pattern": "^[0-9a-f]{24}$" }),
             Self::Date => json!({ "type": "string", "format": "date" }),
             Self::Timestamp => json!({ "type": "string", "format": "date-time" }),
             Self::Json => json!({}),
