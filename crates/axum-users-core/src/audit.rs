@@ -19,6 +19,7 @@ pub struct Audit<'a> {
     user: Option<String>,
     actor: Option<String>,
     method: Option<&'static str>,
+    provider: Option<String>,
     changes: AuditChanges,
 }
 
@@ -38,13 +39,15 @@ pub struct AuditChanges {
     pub is_verified: Option<bool>,
     /// Whether it ends tokens of the user.
     pub tokens_ended: bool,
+    /// Whether it unlinks accounts with providers.
+    pub accounts_unlinked: bool,
 }
 
 impl<'a> Audit<'a> {
     /// An event of this name. Who acts is who the request's session belongs to.
     pub fn of(event: &'static str, request: Option<&'a RequestInfo>) -> Self {
         let actor = request.and_then(|request| request.actor.clone());
-        Self { event, request, user: None, actor, method: None, changes: AuditChanges::default() }
+        Self { event, request, user: None, actor, method: None, provider: None, changes: AuditChanges::default() }
     }
 
     /// Whom it happened to.
@@ -62,6 +65,12 @@ impl<'a> Audit<'a> {
     /// How somebody proved who they are, for instance `password`.
     pub fn method(mut self, method: &'static str) -> Self {
         self.method = Some(method);
+        self
+    }
+
+    /// The name of the provider whose account proves it, is linked or is unlinked.
+    pub fn provider(mut self, name: &str) -> Self {
+        self.provider = Some(name.to_owned());
         self
     }
 
@@ -93,7 +102,7 @@ impl<'a> Audit<'a> {
     }
 
     fn write(self, outcome: &'static str, reason: Option<&'static str>) {
-        let Self { event, request, user, actor, method, changes } = self;
+        let Self { event, request, user, actor, method, provider, changes } = self;
         let said = |changed: bool| changed.then_some(true);
         tracing::info!(
             target: "axum_users::audit",
@@ -105,6 +114,7 @@ impl<'a> Audit<'a> {
             client = request.and_then(|it| it.client_address).map(tracing::field::display),
             request_id = request.and_then(|it| it.request_id.as_deref()),
             method,
+            provider = provider.as_deref(),
             backend = request.and_then(|it| it.backend.as_deref()),
             password = said(changes.password),
             email = said(changes.email),
@@ -112,6 +122,7 @@ impl<'a> Audit<'a> {
             is_superuser = changes.is_superuser,
             is_verified = changes.is_verified,
             tokens_ended = said(changes.tokens_ended),
+            accounts_unlinked = said(changes.accounts_unlinked),
             "{event}: {outcome}"
         );
     }

@@ -541,6 +541,8 @@ pub enum Condition {
     AnotherSuperuserRemains,
     /// The user has an account with a provider beside the one that is removed, whatever runs in parallel.
     AnotherOAuthAccountRemains,
+    /// This account with a provider is linked to the user: it is brought up to date, and never linked again.
+    OAuthAccountLinked(OAuthIdentity),
 }
 
 /// How a conditional write ended.

@@ -569,6 +569,10 @@ impl<P: UserProfile> Tables<P> {
             Condition::AnotherOAuthAccountRemains => {
                 self.accounts.iter().filter(|(_, account)| account.user_id == user.id).count() > 1
             }
+            Condition::OAuthAccountLinked(identity) => {
+                let key = identity.key();
+                self.accounts.iter().any(|(known, account)| *known == key && account.user_id == user.id)
+            }
             Condition::AnotherSuperuserRemains => {
                 let counts = |user: &User<P>| user.is_superuser && user.is_active;
                 !counts(user) || self.users.iter().any(|other| other.id != user.id && counts(other))

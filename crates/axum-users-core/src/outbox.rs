@@ -36,6 +36,8 @@ pub const LEASE: i64 = 120;
 pub const ATTEMPTS: u32 = 12;
 /// For how long a change of address can be undone, in seconds: 7 days.
 pub const UNDO: i64 = 7 * 24 * 3600;
+/// How many changes of address in a row can be undone, each by the mailbox that it left; one more only by those before it.
+pub(crate) const UNDOS: u8 = 4;
 
 /// Something to be done after the answer.
 #[derive(Clone, Debug, PartialEq)]
@@ -152,13 +154,15 @@ pub struct EmailChange {
     pub old: String,
     /// The address that was asked for.
     pub new: String,
-    /// The hash of the stored password hash; with another password it counts for nothing.
-    pub password: String,
+    /// The hash of the stored password hash, in messages of earlier releases: with another one it counts for nothing. A new
+    /// password drops the message; a new hash of the same password does not.
+    pub password: Option<String>,
     /// What the token of the mail names: tells one from the one that replaced it.
     pub nonce: String,
 }
 
-/// The way back from a change of address. A user has one at most, to the address that they had longest.
+/// The way back from a change of address: what it and those after it did is undone. A further change leaves it as it is, but for
+/// where it leads back from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct EmailUndo {
@@ -168,7 +172,7 @@ pub struct EmailUndo {
     pub old: String,
     /// The address that the user has now; with another one it counts for nothing.
     pub new: String,
-    /// Until when it counts (Unix seconds).
+    /// Until when it counts (Unix seconds); that of a later change counts longer.
     pub until: i64,
     /// What the token of the mail names.
     pub nonce: String,
@@ -308,7 +312,7 @@ impl Message {
                 user: part("user")?,
                 old: part("old")?,
                 new: part("new")?,
-                password: part("password")?,
+                password: part("password"),
                 nonce: part("nonce")?,
             }),
             "undo_email_change" => Task::UndoEmailChange(EmailUndo {
@@ -338,15 +342,17 @@ impl Message {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum About {
     EmailChange,
-    EmailUndo,
+    /// Of several, this one.
+    EmailUndo(u8),
 }
 
 impl About {
     /// The key of this message about this user.
     pub(crate) fn key(self, user: &impl fmt::Display) -> String {
         let kind = match self {
-            Self::EmailChange => "change_email",
-            Self::EmailUndo => "undo_email_change",
+            Self::EmailChange => "change_email".to_owned(),
+            Self::EmailUndo(0) => "undo_email_change".to_owned(),
+            Self::EmailUndo(place) => format!("undo_email_change {place}"),
         };
         // 132 bits of a hash.
         TokenHash::of(&format!("{kind} {user}")).as_str().chars().take(22).collect()
@@ -637,7 +643,14 @@ mod tests {
                 user: "7".into(),
                 old: "a@b.bt".into(),
                 new: "c@b.bt".into(),
-                password: "h".into(),
+                password: None,
+                nonce: "n".into(),
+            }),
+            Task::ChangeEmail(EmailChange {
+                user: "7".into(),
+                old: "a@b.bt".into(),
+                new: "c@b.bt".into(),
+                password: Some("h".into()),
                 nonce: "n".into(),
             }),
             Task::UndoEmailChange(EmailUndo {

@@ -199,7 +199,7 @@ impl Throttle {
         self
     }
 
-    /// Wrong passwords and wrong tokens of one address. Default: 30 in a minute.
+    /// Wrong passwords and wrong tokens of one address, and logins by providers that come to nothing. Default: 30 in a minute.
     #[must_use]
     pub fn address(mut self, limit: Limit) -> Self {
         self.address = limit;

@@ -34,7 +34,7 @@ fn is_of(element: &Document, identity: &OAuthIdentity) -> bool {
         && text(element, "account_id") == Some(identity.account_id())
 }
 
-fn has(user: &Document, identity: &OAuthIdentity) -> bool {
+pub(crate) fn has(user: &Document, identity: &OAuthIdentity) -> bool {
     items(user, ACCOUNTS).any(|element| is_of(element, identity))
 }
 

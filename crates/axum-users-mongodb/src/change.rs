@@ -9,6 +9,7 @@ use mongodb::{
 };
 
 use crate::{
+    accounts::has,
     document::{OURS, number, ours, text, user},
     error::{Failure, again, classify},
     sessions::session_in,
@@ -108,6 +109,8 @@ impl<P: UserProfile> Found<P> {
             }
             Condition::ResetTokenHashIs(hash) => user.reset_token_hash == *hash,
             Condition::AnotherSuperuserRemains => !(user.is_superuser && user.is_active),
+            // `put_oauth_account` asks that the accounts still are what was read.
+            Condition::OAuthAccountLinked(identity) => has(&self.document, identity),
             _ => false,
         }
     }

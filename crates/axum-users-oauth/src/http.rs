@@ -137,7 +137,7 @@ pub(crate) fn unusable(what: impl Into<String>) -> OAuthClientError {
     OAuthClientError::Answer(what.into().into())
 }
 
-fn unavailable(what: String) -> OAuthClientError {
+pub(crate) fn unavailable(what: String) -> OAuthClientError {
     OAuthClientError::Unavailable(what.into())
 }
 

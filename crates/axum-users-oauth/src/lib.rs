@@ -22,6 +22,7 @@
 //! ```
 
 mod apple;
+mod document;
 mod http;
 mod id_token;
 mod oauth2;

@@ -8,11 +8,11 @@ use axum_users_core::{
     oauth::{AuthorizationRequest, ExternalIdentity, OAuthClient, OAuthClientError, OAuthCode, OAuthToken},
 };
 use serde_json::Value;
-use tokio::sync::Mutex;
 
 use crate::{
     OAuthConfigError,
     apple::{self, AppleKey},
+    document::Document,
     http::{Call, Http, endpoint, unusable},
     id_token::{Expected, verify},
     oauth2::{Credentials, OAuth2Endpoints, exchange, refresh, revoke},
@@ -21,13 +21,12 @@ use crate::{
 };
 
 const WELL_KNOWN: &str = "/.well-known/openid-configuration";
-/// For how many seconds an issuer's description is taken as it is.
-const DESCRIPTION: i64 = 86_400;
-/// How often keys are fetched at most, in seconds, when a token names an unknown one.
-const KEYS: i64 = 60;
 
-/// A client of an OpenID issuer. Its description is read when it is first needed, and again once a day; its keys also when a
-/// token names an unknown one.
+/// A client of an OpenID issuer. Its description and its keys are read when they are first needed, and again once a day; the keys
+/// also when a token names an unknown one, at most once a minute.
+///
+/// For a day more, what is known is used while it is read again beside the logins, so that an issuer that hangs delays none; and
+/// after a failure nobody asks again for 10 seconds. Keys that are older than two days count for nothing.
 ///
 /// Signatures by a public key are accepted, those by the client's secret are not. An ID token must be for this client alone.
 #[derive(Clone)]
@@ -41,22 +40,14 @@ pub struct OpenId {
     form_post: bool,
     clock: Clock,
     http: Http,
-    known: Arc<Mutex<Known>>,
+    description: Document<Description>,
+    keys: Document<JwtKeys>,
 }
 
 #[derive(Clone)]
 enum ClientSecret {
     Shared(Secret),
     Signed(AppleKey),
-}
-
-/// What is known of the issuer, and since when.
-#[derive(Default)]
-struct Known {
-    description: Option<(Arc<Description>, i64)>,
-    keys: Option<(Arc<JwtKeys>, i64)>,
-    /// When the keys were fetched because a token named an unknown one.
-    asked_again: Option<i64>,
 }
 
 struct Description {
@@ -128,7 +119,8 @@ impl OpenId {
             form_post: false,
             clock: Clock::system(),
             http: Http::new()?,
-            known: Arc::default(),
+            description: Document::default(),
+            keys: Document::default(),
         })
     }
 
@@ -164,23 +156,15 @@ impl OpenId {
     }
 
     async fn description(&self) -> Result<Arc<Description>, OAuthClientError> {
-        let now = self.clock.unix();
-        let mut known = self.known.lock().await;
-        if let Some((description, at)) = &known.description
-            && now < at.saturating_add(DESCRIPTION)
-        {
-            return Ok(Arc::clone(description));
-        }
+        let client = self.clone();
+        let description = self.description.get(&self.clock, async move { client.fetch_description().await });
+        // What was true some days ago helps more than nothing.
+        description.await.or_else(|error| self.description.last().ok_or(error))
+    }
+
+    async fn fetch_description(&self) -> Result<Description, OAuthClientError> {
         let url = format!("{}{WELL_KNOWN}", self.issuer.trim_end_matches('/'));
-        match self.http.json(Call::get(url)).await.and_then(|document| self.describe(&document)) {
-            Ok(description) => {
-                let description = Arc::new(description);
-                known.description = Some((Arc::clone(&description), now));
-                Ok(description)
-            }
-            // What was true yesterday helps more than nothing.
-            Err(error) => known.description.as_ref().map(|(description, _)| Arc::clone(description)).ok_or(error),
-        }
+        self.describe(&self.http.json(Call::get(url)).await?)
     }
 
     fn describe(&self, document: &Value) -> Result<Description, OAuthClientError> {
@@ -211,30 +195,15 @@ impl OpenId {
         Ok(Description { endpoints, userinfo: url("userinfo_endpoint")?, keys: needed("jwks_uri")? })
     }
 
-    /// The keys of the issuer; fetched again when they are `unknown` to a token, at most once a minute.
-    async fn keys(&self, description: &Description, unknown: bool) -> Result<Arc<JwtKeys>, OAuthClientError> {
-        let now = self.clock.unix();
-        let mut known = self.known.lock().await;
-        let may_ask_again = known.asked_again.is_none_or(|at| now >= at.saturating_add(KEYS));
-        if let Some((keys, at)) = &known.keys
-            && now < at.saturating_add(DESCRIPTION)
-            && !(unknown && may_ask_again)
-        {
-            return Ok(Arc::clone(keys));
-        }
-        if unknown {
-            known.asked_again = Some(now);
-        }
-        let document = self.http.json(Call::get(&description.keys)).await?;
+    async fn fetch_keys(http: Http, url: String) -> Result<JwtKeys, OAuthClientError> {
+        let document = http.json(Call::get(url)).await?;
         let listed = document.get("keys").and_then(Value::as_array).ok_or_else(|| unusable("keys that are none"))?;
         // Those that we do not understand are for others.
         let usable = listed.iter().filter_map(|key| JwtKey::public_from_jwk(key).ok());
         let keys = usable.fold(None, |keys: Option<JwtKeys>, key| {
             Some(keys.map_or_else(|| JwtKeys::new(key.clone()), |keys| keys.previous(key.clone())))
         });
-        let keys = Arc::new(keys.ok_or_else(|| unusable("the issuer has no key that is understood here"))?);
-        known.keys = Some((Arc::clone(&keys), now));
-        Ok(keys)
+        keys.ok_or_else(|| unusable("the issuer has no key that is understood here"))
     }
 
     async fn verified(
@@ -245,10 +214,11 @@ impl OpenId {
     ) -> Result<Claims, OAuthClientError> {
         let expected =
             Expected { issuer: &self.issuer, client_id: &self.client_id, nonce: &code.nonce, now: self.clock.unix() };
-        let keys = self.keys(description, false).await?;
+        let fetch = || Self::fetch_keys(self.http.clone(), description.keys.clone());
+        let keys = self.keys.get(&self.clock, fetch()).await?;
         let verified = match verify(token.expose(), &keys, &expected) {
             Err(wrong) if wrong.is_of_key() => {
-                let keys = self.keys(description, true).await?;
+                let keys = self.keys.without(&keys, &self.clock, fetch()).await?;
                 verify(token.expose(), &keys, &expected)
             }
             verified => verified,

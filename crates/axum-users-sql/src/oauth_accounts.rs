@@ -103,10 +103,7 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
         id: &P::Id,
         new: &NewOAuthAccount,
     ) -> Result<(), Failure> {
-        let arguments = self.arguments(identity_values(&new.identity))?;
-        let rows = transaction.fetch(self.sql.accounts.of_identity.clone(), arguments).await?;
-        let rows = rows.iter().map(|row| self.account(row, 0)).collect::<Result<Vec<_>, _>>()?;
-        let rows: Vec<_> = rows.into_iter().filter(|row| row.is_of(&new.identity)).collect();
+        let rows = self.of_identity_in(transaction, &new.identity).await?;
         let owner = rows.iter().find(|row| row.has_key).map(|row| row.account.user_id.clone());
         let (mine, theirs): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.account.user_id == *id);
         if owner.as_ref().map_or(!theirs.is_empty(), |owner| owner != id) {
@@ -138,6 +135,28 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
             transaction.execute(statement.clone(), self.arguments(values)?).await?;
         }
         Ok(())
+    }
+
+    /// Whether an account is linked to a user whom the transaction has locked: whoever unlinks one locks its user too.
+    pub(crate) async fn is_linked_in(
+        &self,
+        transaction: &mut Connection<E>,
+        id: &P::Id,
+        identity: &OAuthIdentity,
+    ) -> Result<bool, Failure> {
+        let rows = self.of_identity_in(transaction, identity).await?;
+        Ok(rows.iter().any(|row| row.account.user_id == *id))
+    }
+
+    async fn of_identity_in(
+        &self,
+        transaction: &mut Connection<E>,
+        identity: &OAuthIdentity,
+    ) -> Result<Vec<StoredAccount<P>>, Failure> {
+        let arguments = self.arguments(identity_values(identity))?;
+        let rows = transaction.fetch(self.sql.accounts.of_identity.clone(), arguments).await?;
+        let rows = rows.iter().map(|row| self.account(row, 0)).collect::<Result<Vec<_>, _>>()?;
+        Ok(rows.into_iter().filter(|row| row.is_of(identity)).collect())
     }
 
     pub(crate) async fn oauth_accounts(&self, id: &P::Id) -> Result<Vec<OAuthAccount<P>>, DatabaseError> {

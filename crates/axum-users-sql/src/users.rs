@@ -197,6 +197,7 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
                     !state.is_some_and(|state| state.ended)
                 }
                 Condition::ResetTokenHashIs(hash) => user.reset_token_hash == *hash,
+                Condition::OAuthAccountLinked(identity) => self.is_linked_in(transaction, id, identity).await?,
                 Condition::AnotherSuperuserRemains if !(user.is_superuser && user.is_active) => true,
                 Condition::AnotherSuperuserRemains => {
                     // One at a time, or two superusers could each count on the other.

@@ -25,6 +25,8 @@ pub async fn oauth_accounts<P: SampleProfile, D: UserDatabase<P> + Clone>(make: 
     deletion(make().await).await;
     rc_11_a_change_that_unlinks(make().await).await;
     oa_14_parallel_removals_leave_one(make().await).await;
+    oa_14_what_was_unlinked_is_not_brought_up_to_date(make().await).await;
+    oa_14_logins_do_not_link_again_what_is_unlinked(make().await).await;
     oa_06_two_users_at_once(make().await).await;
     oa_13_first_logins_at_once(make().await).await;
 }
@@ -239,6 +241,51 @@ async fn oa_14_parallel_removals_leave_one<P: SampleProfile>(db: impl UserDataba
     }
     let removed = running.join_all().await.into_iter().filter(|removed| *removed).count();
     assert_eq!((removed, ids(&db, &user.id).await.len()), (3, 1));
+}
+
+async fn oa_14_what_was_unlinked_is_not_brought_up_to_date<P: SampleProfile>(db: impl UserDatabase<P>) {
+    let (user, other) = (stored(&db, 1).await, stored(&db, 2).await);
+    let linked = |id: &str| vec![Condition::OAuthAccountLinked(identity("google", id))];
+    let refused = db.put_oauth_account(&user.id, account("google", "1"), linked("1")).await.expect("an answer");
+    assert!(matches!(refused, Outcome::Refused(Condition::OAuthAccountLinked(_))), "never linked");
+    done(db.put_oauth_account(&user.id, account("google", "1"), Vec::new()).await);
+    let again = NewOAuthAccount { access_token: "key.again".into(), ..account("google", "1") };
+    done(db.put_oauth_account(&user.id, again, linked("1")).await);
+    let [only] = <[_; 1]>::try_from(db.oauth_accounts(&user.id).await.expect("a list")).expect("one account");
+    assert_eq!(texts(&only), ["google", "1", "key.again", "key.refresh-1"]);
+    // Of somebody else, another one, one that only looks alike.
+    for (id, condition) in [(&other.id, linked("1")), (&user.id, linked("2"))] {
+        let refused = db.put_oauth_account(id, account("google", "1"), condition).await.expect("an answer");
+        assert!(matches!(refused, Outcome::Refused(Condition::OAuthAccountLinked(_))));
+    }
+    assert!(done(db.remove_oauth_account(&user.id, only.id, Vec::new()).await));
+    let refused = db.put_oauth_account(&user.id, account("google", "1"), linked("1")).await.expect("an answer");
+    assert!(matches!(refused, Outcome::Refused(Condition::OAuthAccountLinked(_))), "unlinked");
+    assert_eq!(ids(&db, &user.id).await, [""; 0]);
+}
+
+async fn oa_14_logins_do_not_link_again_what_is_unlinked<P: SampleProfile>(db: impl UserDatabase<P> + Clone) {
+    let user = stored(&db, 1).await;
+    for round in 0..8 {
+        let id = round.to_string();
+        done(db.put_oauth_account(&user.id, account("google", &id), Vec::new()).await);
+        let [only] = <[_; 1]>::try_from(db.oauth_accounts(&user.id).await.expect("a list")).expect("one account");
+        let mut running = JoinSet::new();
+        for _ in 0..4 {
+            let (db, user, account) = (db.clone(), user.id.clone(), account("google", &id));
+            running.spawn(async move {
+                let linked = vec![Condition::OAuthAccountLinked(account.identity.clone())];
+                let put = db.put_oauth_account(&user, account, linked).await.expect("an answer");
+                assert!(matches!(put, Outcome::Done(_) | Outcome::Refused(Condition::OAuthAccountLinked(_))));
+            });
+        }
+        let (unlinking, owner) = (db.clone(), user.id.clone());
+        running.spawn(async move {
+            assert!(done(unlinking.remove_oauth_account(&owner, only.id, Vec::new()).await));
+        });
+        running.join_all().await;
+        assert_eq!(ids(&db, &user.id).await, [""; 0], "round {round}");
+    }
 }
 
 async fn oa_06_two_users_at_once<P: SampleProfile>(db: impl UserDatabase<P> + Clone) {

@@ -111,10 +111,14 @@ impl OAuthProvider {
 
     /// Where the provider sends the browser: never what the request says of its host.
     pub(crate) fn redirect_uri(&self, public_url: Option<&str>, path: &str) -> Option<String> {
+        self.redirect_url.clone().or_else(|| self.route(public_url?, path))
+    }
+
+    /// Our callback route, beside the one that was asked for.
+    pub(crate) fn route(&self, public_url: &str, path: &str) -> Option<String> {
         let path = path.trim_end_matches('/');
         let prefix = path.strip_suffix("/authorize").or_else(|| path.strip_suffix("/callback"));
-        let route = || Some(format!("{}{}/callback", public_url?, prefix?));
-        self.redirect_url.clone().or_else(route)
+        Some(format!("{public_url}{}/callback", prefix?))
     }
 }
 

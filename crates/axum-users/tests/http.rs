@@ -4,6 +4,8 @@
 
 #[path = "http/access.rs"]
 mod access;
+#[path = "http/attacks.rs"]
+mod attacks;
 #[path = "http/audit.rs"]
 mod audit;
 #[path = "http/breached.rs"]

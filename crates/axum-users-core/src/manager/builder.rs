@@ -128,6 +128,8 @@ impl<P: UserProfile> UserManagerBuilder<P> {
     ///   ([`UserUpdate::current_password`](crate::UserUpdate)), or by a session whose login is less than 10 minutes old
     ///   (ASVS 6.2.3, 7.5.1). Else [`Error::CurrentPasswordRequired`](crate::Error).
     /// - A superuser does not choose the password of another user (ASVS 6.4.6): [`Error::InvalidPassword`](crate::Error).
+    /// - The first proof of an address ends all sessions of the user but the one that comes along
+    ///   ([`UserManager::verify`]).
     ///
     /// Programs, which call without an [`Acting`](crate::Acting) session, may do both. Later releases may add rules here.
     pub fn strict(mut self, strict: bool) -> Self {

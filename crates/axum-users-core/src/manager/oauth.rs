@@ -8,7 +8,7 @@ use super::{Acting, Authenticated, UserManager};
 use crate::{
     audit::Audit,
     database::{Condition, Conflict, DatabaseError, Outcome},
-    email::Email,
+    email::{Email, EmailKey},
     error::{BadOAuthState, Error},
     hooks::RequestInfo,
     id::UserId,
@@ -92,11 +92,25 @@ impl<P: UserProfile> UserManager<P> {
     }
 
     /// Reads a state that came back: whether it is ours, not older than ten minutes, of this browser, this provider and this
-    /// flow. Nothing is spent yet.
+    /// flow. Nothing is spent yet; one that is none counts as a wrong token of the client's address.
     ///
     /// # Errors
-    /// [`Error::BadOAuthState`], [`Error::NotConfigured`].
-    pub fn oauth_return(
+    /// [`Error::BadOAuthState`], [`Error::Throttled`] in its place, [`Error::NotConfigured`], [`Error::Database`].
+    pub async fn oauth_return(
+        &self,
+        client: &AnyOAuthClient,
+        flow: &OAuthFlow,
+        state: &Secret,
+        browser_secret: &Secret,
+        request: Option<&RequestInfo>,
+    ) -> Result<OAuthReturn, Error> {
+        match self.read_state(client, flow, state, browser_secret) {
+            Ok(returned) => Ok(returned),
+            Err(error) => Err(self.failed_token(error, request).await),
+        }
+    }
+
+    fn read_state(
         &self,
         client: &AnyOAuthClient,
         flow: &OAuthFlow,
@@ -119,6 +133,9 @@ impl<P: UserProfile> UserManager<P> {
     /// Logs somebody in whom a provider knows. An identity that nobody has yet becomes a new user, unless its address belongs to
     /// one; `rules` may allow that it is linked to that one.
     ///
+    /// It counts as a failure of the client's address before the provider is asked, and no more once somebody is logged in: so a
+    /// client makes us ask no more often than it may.
+    ///
     /// # Errors
     /// [`Error::BadOAuthState`] (used already), [`Error::OAuthProvider`], [`Error::OAuthEmailUnavailable`],
     /// [`Error::UserAlreadyExists`], [`Error::OAuthAccountAlreadyExists`], [`Error::ValueAlreadyExists`],
@@ -133,12 +150,14 @@ impl<P: UserProfile> UserManager<P> {
         rules: OAuthRules,
         request: Option<&RequestInfo>,
     ) -> Result<Authenticated<P>, Error> {
-        let audit = || Audit::of("login", request).method("oauth");
+        let audit = || Audit::of("login", request).method("oauth").provider(client.name());
         let found = async {
+            let attempt = self.begin_oauth(request).await?;
             let told = self.oauth_told(client, returned, code, redirect_uri).await?;
-            self.oauth_user(client.name(), told, rules, request).await
+            let (user, read_at) = self.oauth_user(client.name(), told, rules, request).await?;
+            Ok((user, read_at, attempt))
         };
-        let (user, read_at) = found.await.inspect_err(|error| audit().ended_by(error))?;
+        let (user, read_at, attempt) = found.await.inspect_err(|error| audit().ended_by(error))?;
         let audit = audit().user(&user.id);
         if !user.is_active {
             audit.refused("inactive");
@@ -149,6 +168,7 @@ impl<P: UserProfile> UserManager<P> {
             audit.ended_by(&error);
             return Err(error);
         }
+        self.attempt_was_none(attempt).await;
         audit.succeeded();
         Ok(Authenticated::danger_without_password(user, read_at))
     }
@@ -168,11 +188,15 @@ impl<P: UserProfile> UserManager<P> {
         acting: &Acting<P>,
         request: Option<&RequestInfo>,
     ) -> Result<User<P>, Error> {
-        let audit = || Audit::of("oauth_link", request).user(&acting.user_id);
+        let audit = || Audit::of("oauth_link", request).user(&acting.user_id).provider(client.name());
         let linked = async {
+            let attempt = self.begin_oauth(request).await?;
             let told = self.oauth_told(client, returned, code, redirect_uri).await?;
             match self.0.database.put_oauth_account(&acting.user_id, told.account, acting.still_counts()).await? {
-                Outcome::Done(user) => Ok(user),
+                Outcome::Done(user) => {
+                    self.attempt_was_none(attempt).await;
+                    Ok(user)
+                }
                 Outcome::Refused(_) => Err(Error::SessionEnded),
                 Outcome::Missing => Err(Error::UserNotExists),
             }
@@ -205,7 +229,9 @@ impl<P: UserProfile> UserManager<P> {
         let email =
             identity.email.clone().filter(|it| !it.is_empty() && it.chars().count() <= 320 && !it.contains('\0'));
         let email = email.ok_or(Error::OAuthEmailUnavailable)?;
-        let account = self.sealed_account(known, email.clone(), &token)?;
+        let proved = Email::parse(&email).ok().filter(|_| identity.email_is_verified).map(|email| email.key());
+        let proved = proved.as_ref().map(EmailKey::as_str);
+        let account = self.sealed_account(known, email.clone(), &token, proved)?;
         Ok(Told { identity, account, email })
     }
 
@@ -214,6 +240,7 @@ impl<P: UserProfile> UserManager<P> {
         identity: OAuthIdentity,
         account_email: String,
         token: &OAuthToken,
+        proved: Option<&str>,
     ) -> Result<NewOAuthAccount, Error> {
         let keys = self.oauth_keys()?;
         if [Some(&token.access_token), token.refresh_token.as_ref()]
@@ -223,7 +250,7 @@ impl<P: UserProfile> UserManager<P> {
         {
             return Err(crate::OAuthClientError::Answer("a token is too long".into()).into());
         }
-        let access_token = keys.seal(Part::Access, &identity, &token.access_token)?;
+        let access_token = keys.seal_access(&identity, &token.access_token, proved)?;
         let refresh_token = token.refresh_token.as_ref().filter(|token| !token.expose().is_empty());
         let refresh_token = refresh_token.map(|token| keys.seal(Part::Refresh, &identity, token)).transpose()?;
         let expires_at = token.expires_at.map(|at| at.clamp(0, i32::MAX.into()));
@@ -245,7 +272,9 @@ impl<P: UserProfile> UserManager<P> {
         for _ in 0..TURNS {
             let read_at = self.0.clock.now();
             if let Some((user, _)) = self.0.database.get_by_oauth_account(&account.identity).await? {
-                match self.put_if_active(user, &account, Vec::new()).await? {
+                // Who unlinks it meanwhile has the last word.
+                let linked = vec![Condition::OAuthAccountLinked(account.identity.clone())];
+                match self.put_if_active(user, &account, linked).await? {
                     Some(user) => return Ok((user, read_at)),
                     None => continue,
                 }
@@ -258,7 +287,8 @@ impl<P: UserProfile> UserManager<P> {
                 if rules.associate_by_email && identity.email_is_verified && user.is_verified {
                     let only_if = vec![Condition::EmailIs(user.email.clone())];
                     let Some(user) = self.put_if_active(user, &account, only_if).await? else { continue };
-                    Audit::of("oauth_link", request).user(&user.id).succeeded_because("same_address");
+                    let audit = Audit::of("oauth_link", request).user(&user.id).provider(provider);
+                    audit.succeeded_because("same_address");
                     return Ok((user, read_at));
                 }
                 // The same login in parallel may have made this user, with the account.
@@ -276,7 +306,7 @@ impl<P: UserProfile> UserManager<P> {
             };
             match self.0.database.create_with_oauth_account(user.clone(), account.clone()).await {
                 Ok(user) => {
-                    Audit::of("register", request).user(&user.id).method("oauth").succeeded();
+                    Audit::of("register", request).user(&user.id).method("oauth").provider(provider).succeeded();
                     self.0.hooks.on_after_register(&user, request).await;
                     return Ok((user, read_at));
                 }

@@ -6,7 +6,7 @@ use crate::{
     database::{Condition, Outcome},
     error::Error,
     hooks::RequestInfo,
-    oauth::{AccountId, AnyOAuthClient, OAuthAccount, OAuthClient as _, OAuthClientError, OAuthToken},
+    oauth::{AccountId, AnyOAuthClient, OAuthAccount, OAuthClient as _, OAuthClientError, OAuthToken, keys::Opened},
     profile::UserProfile,
     secret::Secret,
     user::User,
@@ -30,6 +30,21 @@ impl<P: UserProfile> UserManager<P> {
         Ok(accounts)
     }
 
+    /// What is linked to a user who proves a mailbox, and whether one of it is of that mailbox: its provider proved the address.
+    /// Without providers nothing is asked.
+    pub(super) async fn linked(&self, user: &User<P>) -> Result<Linked, Error> {
+        let Some(keys) = self.0.oauth.as_ref().filter(|_| self.0.keeps_oauth_accounts) else {
+            // There may be rows of a time when there were providers.
+            return Ok(Linked { some: false, of_the_mailbox: false });
+        };
+        let accounts = self.0.database.oauth_accounts(&user.id).await?;
+        let mailbox = user.email.key();
+        let is_of_it = |account| {
+            keys.open_account(account).and_then(|it| it.proved).is_some_and(|proved| proved == mailbox.as_str())
+        };
+        Ok(Linked { some: !accounts.is_empty(), of_the_mailbox: accounts.iter().any(is_of_it) })
+    }
+
     /// Unlinks the account of this id from a user; answers whether it was theirs. Whoever has no password of their own, having
     /// registered by a provider, keeps the last one. `acting` is the session that asks.
     ///
@@ -42,7 +57,11 @@ impl<P: UserProfile> UserManager<P> {
         acting: Option<&Acting<P>>,
         request: Option<&RequestInfo>,
     ) -> Result<bool, Error> {
-        let audit = || Audit::of("oauth_unlink", request).user(&user.id);
+        let linked = self.0.database.oauth_accounts(&user.id).await?.into_iter().find(|it| it.id == account);
+        let audit = || {
+            let audit = Audit::of("oauth_unlink", request).user(&user.id);
+            linked.iter().fold(audit, |audit, account| audit.provider(&account.oauth_name))
+        };
         let mut only_if = acting.map(Acting::still_counts).unwrap_or_default();
         if user.hashed_password.is_of_nobody() {
             only_if.push(Condition::AnotherOAuthAccountRemains);
@@ -67,12 +86,18 @@ impl<P: UserProfile> UserManager<P> {
     /// # Errors
     /// [`Error::NotConfigured`].
     pub fn stored_oauth_token(&self, account: &OAuthAccount<P>) -> Result<Option<OAuthToken>, Error> {
-        let Some((access_token, refresh_token)) = self.oauth_keys()?.open_account(account) else { return Ok(None) };
-        Ok(Some(OAuthToken { access_token, expires_at: account.expires_at, refresh_token, id_token: None }))
+        let opened = self.oauth_keys()?.open_account(account);
+        Ok(opened.map(|Opened { access, refresh, .. }| OAuthToken {
+            access_token: access,
+            expires_at: account.expires_at,
+            refresh_token: refresh,
+            id_token: None,
+        }))
     }
 
     /// An access token of an account for calls to the provider: the stored one, or a new one in its place when it is about to
-    /// expire and there is a refresh token.
+    /// expire and there is a refresh token. `None` when no key of ours sealed it, and when the account was unlinked while the
+    /// provider was asked.
     ///
     /// # Errors
     /// [`Error::OAuthProvider`], [`Error::NotConfigured`], [`Error::Database`].
@@ -81,15 +106,17 @@ impl<P: UserProfile> UserManager<P> {
         account: &OAuthAccount<P>,
         client: &AnyOAuthClient,
     ) -> Result<Option<Secret>, Error> {
-        let Some(stored) = self.stored_oauth_token(account)? else { return Ok(None) };
-        let lives = stored.expires_at.is_none_or(|at| at > self.0.clock.unix().saturating_add(ABOUT_TO_EXPIRE));
-        let (Some(refresh_token), false) = (&stored.refresh_token, lives) else { return Ok(Some(stored.access_token)) };
+        let Some(stored) = self.oauth_keys()?.open_account(account) else { return Ok(None) };
+        let lives = account.expires_at.is_none_or(|at| at > self.0.clock.unix().saturating_add(ABOUT_TO_EXPIRE));
+        let (Some(refresh_token), false) = (&stored.refresh, lives) else { return Ok(Some(stored.access)) };
         let token = client.refresh(refresh_token).await?;
-        if let Some(identity) = account.identity() {
-            let renewed = self.sealed_account(identity, account.account_email.clone(), &token)?;
-            let _ = self.0.database.put_oauth_account(&account.user_id, renewed, Vec::new()).await?;
+        let Some(identity) = account.identity() else { return Ok(Some(token.access_token)) };
+        let linked = vec![Condition::OAuthAccountLinked(identity.clone())];
+        let renewed = self.sealed_account(identity, account.account_email.clone(), &token, stored.proved.as_deref())?;
+        match self.0.database.put_oauth_account(&account.user_id, renewed, linked).await? {
+            Outcome::Done(_) => Ok(Some(token.access_token)),
+            Outcome::Refused(_) | Outcome::Missing => Ok(None),
         }
-        Ok(Some(token.access_token))
     }
 
     /// Tells the provider that the tokens of an account are not needed any more, the refresh token first, as the others hang on it.
@@ -103,6 +130,14 @@ impl<P: UserProfile> UserManager<P> {
         };
         Ok(client.revoke(stored.refresh_token.as_ref().unwrap_or(&stored.access_token)).await?)
     }
+}
+
+/// What is linked to a user.
+pub(super) struct Linked {
+    /// Whether anything is.
+    pub(super) some: bool,
+    /// Whether the provider of one proved the address that the user has.
+    pub(super) of_the_mailbox: bool,
 }
 
 /// In seconds.

@@ -13,7 +13,7 @@ use crate::{
     id::UserId,
     jwt::Claims,
     mail::MailKind,
-    outbox::{About, Claimed, EmailChange, EmailUndo, Message, Registration, Settled, Task, UNDO, address},
+    outbox::{About, Claimed, EmailChange, EmailUndo, Message, Registration, Settled, Task, UNDO, UNDOS, address},
     profile::UserProfile,
     random,
     secret::Secret,
@@ -25,12 +25,12 @@ use crate::{
 
 /// What a token of [`UserManager::verify`] did.
 pub(super) enum Proved<P: UserProfile> {
-    /// The address of a user is proved.
-    Address(User<P>),
+    /// The address of a user is proved, for the first time.
+    Address { user: User<P>, changes: AuditChanges },
     /// A user was made.
     Registered(User<P>),
-    /// A user has another address; or the old one again, which ended their tokens.
-    Moved { user: User<P>, undone: bool },
+    /// A user has another address; or the old one again, which changes this.
+    Moved { user: User<P>, undone: Option<AuditChanges> },
 }
 
 impl<P: UserProfile> UserManager<P> {
@@ -91,12 +91,11 @@ impl<P: UserProfile> UserManager<P> {
             change.drops.push(key.clone());
         }
         let (old, new) = (user.email.as_str().to_owned(), email.as_str().to_owned());
-        let password = change.hashed_password.as_ref().unwrap_or(&user.hashed_password);
         let ask = Task::ChangeEmail(EmailChange {
             user: user.id.to_string(),
             old: old.clone(),
             new: new.clone(),
-            password: TokenHash::of(password.as_str()).as_str().to_owned(),
+            password: None,
             nonce: random::short_token(),
         });
         let told = self.notice(Task::EmailChangeRequested { to: old, new }, request);
@@ -113,7 +112,8 @@ impl<P: UserProfile> UserManager<P> {
         if !self.0.prove_mailbox_first {
             return;
         }
-        for about in [About::EmailChange, About::EmailUndo] {
+        let undos = (0..UNDOS).map(About::EmailUndo);
+        for about in undos.chain([About::EmailChange]) {
             if let Err(error) = self.0.database.delete_message(&about.key(&user.id)).await {
                 tracing::warn!(user = %user.id, %error, "a message about a deleted user stays until it expires");
             }
@@ -181,11 +181,11 @@ impl<P: UserProfile> UserManager<P> {
             Task::Register(registration) => self.register_proved(registration, message).await.map(Proved::Registered),
             Task::ChangeEmail(change) => {
                 let user = self.move_proved(&change, message, request).await?;
-                Ok(Proved::Moved { user, undone: false })
+                Ok(Proved::Moved { user, undone: None })
             }
             Task::UndoEmailChange(undo) => {
-                let user = self.move_back(&undo, message, request).await?;
-                Ok(Proved::Moved { user, undone: true })
+                let (user, changes) = self.move_back(&undo, message, request).await?;
+                Ok(Proved::Moved { user, undone: Some(changes) })
             }
             _ => Err(Error::InvalidVerifyToken),
         }
@@ -226,11 +226,11 @@ impl<P: UserProfile> UserManager<P> {
     /// The user that a change is about, if it still counts.
     async fn user_of_change(&self, change: &EmailChange) -> Result<Option<User<P>>, Error> {
         let Some(id) = P::Id::parse(&change.user) else { return Ok(None) };
-        let counts = |user: &User<P>| {
-            user.is_active
-                && is_mailbox(&user.email, &change.old)
-                && TokenHash::of(user.hashed_password.as_str()).as_str() == change.password
+        let is_password = |user: &User<P>| {
+            let hash = TokenHash::of(user.hashed_password.as_str());
+            change.password.as_ref().is_none_or(|password| password == hash.as_str())
         };
+        let counts = |user: &User<P>| user.is_active && is_mailbox(&user.email, &change.old) && is_password(user);
         Ok(self.get(&id).await?.filter(counts))
     }
 
@@ -247,60 +247,77 @@ impl<P: UserProfile> UserManager<P> {
     ) -> Result<User<P>, Error> {
         let user = self.user_of_change(change).await?.ok_or(Error::InvalidVerifyToken)?;
         let now = self.0.clock.unix();
-        let key = About::EmailUndo.key(&user.id);
-        let (undo, due_at) = match self.0.database.message(&key).await? {
-            // The address that somebody had longest keeps the way back, wherever the account went since: else a thief would move it
-            // twice.
-            Some(Message { task: Task::UndoEmailChange(earlier), parked, request, .. })
-                if earlier.until > now && is_mailbox(&user.email, &earlier.new) =>
-            {
-                let due_at = if parked { earlier.until } else { now };
-                let undo = Task::UndoEmailChange(EmailUndo { new: change.new.clone(), ..earlier });
-                (Message { parked, ..Message::about(key.clone(), undo, Some(&request)) }, due_at)
-            }
-            _ => {
-                let undo = Task::UndoEmailChange(EmailUndo {
-                    user: change.user.clone(),
-                    old: change.old.clone(),
-                    new: change.new.clone(),
-                    until: now.saturating_add(UNDO),
-                    nonce: random::short_token(),
-                });
-                (Message::about(key.clone(), undo, request), now)
-            }
-        };
-        let mut messages = vec![(undo, due_at)];
-        let undoes_it = matches!(messages.first(), Some((Message { task: Task::UndoEmailChange(undo), .. }, _))
-            if undo.old == change.old);
-        if !undoes_it {
+        let mut earlier = self.undos(&user, now).await?;
+        // Who is back where they were has undone what came since: a mailbox in between gets no way back to itself.
+        let returned = earlier.iter().find(|way| is_mailbox(&address(&change.new), &way.undo.old));
+        let returned = returned.map(|way| way.undo.until);
+        earlier.retain(|way| returned.is_none_or(|until| way.undo.until < until));
+        // Whoever had the account before keeps the way back, wherever it went since: else a thief would move it twice.
+        let mut messages: Vec<_> = earlier.iter().map(|way| way.to(&change.new, now)).collect();
+        let free = (0..UNDOS).find(|place| earlier.iter().all(|way| way.place != *place));
+        if let Some(place) = free.filter(|_| returned.is_none()) {
+            let last = earlier.iter().map(|way| way.undo.until).max();
+            let undo = Task::UndoEmailChange(EmailUndo {
+                user: change.user.clone(),
+                old: change.old.clone(),
+                new: change.new.clone(),
+                // The later change counts longer: it tells which is which.
+                until: now.saturating_add(UNDO).max(last.unwrap_or(0).saturating_add(1)),
+                nonce: random::short_token(),
+            });
+            messages.push((Message::about(About::EmailUndo(place).key(&user.id), undo, request), now));
+        } else {
             messages.extend(self.moved(&change.old, &change.old, &change.new, request).map(|notice| (notice, now)));
         }
-        let only_if = vec![
-            Condition::EmailIs(user.email.clone()),
-            Condition::HashIs(user.hashed_password.clone()),
-            Condition::TokensValidAfterIs(user.tokens_valid_after),
-        ];
-        let change = UserChange { only_if, drops: vec![key], messages, ..self.new_address(&change.new, message) };
+        let only_if =
+            vec![Condition::EmailIs(user.email.clone()), Condition::TokensValidAfterIs(user.tokens_valid_after)];
+        let drops = (0..UNDOS).map(|place| About::EmailUndo(place).key(&user.id)).collect();
+        let change = UserChange { only_if, drops, messages, ..self.new_address(&change.new, message) };
         self.write_proved(&user, change).await
     }
 
+    /// The ways back that count.
+    async fn undos(&self, user: &User<P>, now: i64) -> Result<Vec<WayBack>, Error> {
+        let mut found = Vec::new();
+        for place in 0..UNDOS {
+            let message = self.0.database.message(&About::EmailUndo(place).key(&user.id)).await?;
+            if let Some(Message { task: Task::UndoEmailChange(undo), parked, request, .. }) = message
+                && undo.until > now
+                && is_mailbox(&user.email, &undo.new)
+            {
+                found.push(WayBack { place, undo, parked, request });
+            }
+        }
+        Ok(found)
+    }
+
+    /// Whoever changed the address may have linked an account before or since: none stays.
     async fn move_back(
         &self,
         undo: &EmailUndo,
         message: Message,
         request: Option<&RequestInfo>,
-    ) -> Result<User<P>, Error> {
+    ) -> Result<(User<P>, AuditChanges), Error> {
         let user = self.user_of_undo(undo).await?.ok_or(Error::InvalidVerifyToken)?;
         let now = self.0.clock.unix();
-        let notice = self.moved(&undo.new, &undo.new, &undo.old, request);
+        let unlinked = self.linked(&user).await?.some;
+        // What came later is undone with it, and an earlier change can still be.
+        let others = self.undos(&user, now).await?.into_iter().filter(|way| way.undo.nonce != undo.nonce);
+        let (later, earlier): (Vec<_>, Vec<_>) = others.partition(|way| way.undo.until > undo.until);
+        let mut drops = self.pending_change(&user);
+        drops.extend(later.iter().chain(&earlier).map(|way| About::EmailUndo(way.place).key(&user.id)));
+        let notice = self.moved(&undo.new, &undo.new, &undo.old, request).map(|notice| (notice, now));
         let change = UserChange {
             only_if: vec![Condition::EmailIs(user.email.clone())],
             end_tokens: Some(EndTokens { now, keep: None }),
-            drops: self.pending_change(&user),
-            messages: notice.into_iter().map(|notice| (notice, now)).collect(),
+            unlinks_accounts: true,
+            drops,
+            messages: earlier.iter().map(|way| way.to(&undo.old, now)).chain(notice).collect(),
             ..self.new_address(&undo.old, message)
         };
-        self.write_proved(&user, change).await
+        let user = self.write_proved(&user, change).await?;
+        let changes = AuditChanges { tokens_ended: true, accounts_unlinked: unlinked, ..AuditChanges::default() };
+        Ok((user, changes))
     }
 
     fn moved(&self, to: &str, old: &str, new: &str, request: Option<&RequestInfo>) -> Option<Message> {
@@ -337,8 +354,8 @@ impl<P: UserProfile> UserManager<P> {
     pub(super) async fn after_proof(&self, proved: Proved<P>, request: Option<&RequestInfo>) -> User<P> {
         let verified = |user: &User<P>| Audit::of("verify", request).user(&user.id).succeeded();
         let user = match proved {
-            Proved::Address(user) => {
-                verified(&user);
+            Proved::Address { user, changes } => {
+                Audit::of("verify", request).user(&user.id).changes(changes).succeeded();
                 user
             }
             Proved::Registered(user) => {
@@ -348,13 +365,8 @@ impl<P: UserProfile> UserManager<P> {
                 user
             }
             Proved::Moved { user, undone } => {
-                let changes = AuditChanges {
-                    email: true,
-                    is_verified: Some(true),
-                    tokens_ended: undone,
-                    ..AuditChanges::default()
-                };
-                let event = if undone { "email_change_undone" } else { "update" };
+                let event = if undone.is_some() { "email_change_undone" } else { "update" };
+                let changes = AuditChanges { email: true, is_verified: Some(true), ..undone.unwrap_or_default() };
                 Audit::of(event, request).user(&user.id).changes(changes).succeeded();
                 verified(&user);
                 let update = UserUpdate { email: Some(user.email.clone()), ..UserUpdate::default() };
@@ -364,6 +376,28 @@ impl<P: UserProfile> UserManager<P> {
         };
         self.0.hooks.on_after_verify(&user, request).await;
         user
+    }
+}
+
+/// A way back from a change of address, as it is kept.
+struct WayBack {
+    /// Which of the keys.
+    place: u8,
+    undo: EmailUndo,
+    parked: bool,
+    request: RequestInfo,
+}
+
+impl WayBack {
+    /// The same after the account went to this address, with when it is due.
+    fn to(&self, new: &str, now: i64) -> (Message, i64) {
+        let undo = EmailUndo { new: new.to_owned(), ..self.undo.clone() };
+        let due_at = if self.parked { undo.until } else { now };
+        let key = About::EmailUndo(self.place).key(&undo.user);
+        (
+            Message { parked: self.parked, ..Message::about(key, Task::UndoEmailChange(undo), Some(&self.request)) },
+            due_at,
+        )
     }
 }
 

@@ -4,7 +4,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 
 use super::{UserManager, verify::not_before};
 use crate::{
-    audit::Audit,
+    audit::{Audit, AuditChanges},
     database::{Condition, Outcome, UserChange},
     error::Error,
     hooks::RequestInfo,
@@ -83,14 +83,14 @@ impl<P: UserProfile> UserManager<P> {
         request: Option<&RequestInfo>,
     ) -> Result<User<P>, Error> {
         let audit = Audit::of("reset_password", request);
-        let user = match self.try_reset(token, password, request).await {
-            Ok(user) => user,
+        let (user, changes) = match self.try_reset(token, password, request).await {
+            Ok(done) => done,
             Err(error) => {
                 audit.ended_by(&error);
                 return Err(self.failed_token(error, request).await);
             }
         };
-        audit.user(&user.id).succeeded();
+        audit.user(&user.id).changes(changes).succeeded();
         self.fill_account(user.email.as_str()).await;
         self.0.hooks.on_after_reset_password(&user, request).await;
         Ok(user)
@@ -101,7 +101,7 @@ impl<P: UserProfile> UserManager<P> {
         token: &Secret,
         password: &Secret,
         request: Option<&RequestInfo>,
-    ) -> Result<User<P>, Error> {
+    ) -> Result<(User<P>, AuditChanges), Error> {
         let settings = self.0.reset_password.as_ref().ok_or(Error::NotConfigured("reset_password"))?;
         let claims = settings.decode(Purpose::ResetPassword, self.0.strict, token, self.0.clock.unix());
         let claims = claims.ok_or(Error::InvalidResetToken)?;
@@ -115,6 +115,9 @@ impl<P: UserProfile> UserManager<P> {
             return Err(Error::InvalidResetToken);
         }
         let password = self.validate_password(password, user.email.as_str(), Some(&user)).await?;
+        let unlinks = !user.is_verified;
+        let changes =
+            AuditChanges { accounts_unlinked: unlinks && self.linked(&user).await?.some, ..AuditChanges::default() };
         let notice = self.notice(Task::PasswordChanged { to: user.email.as_str().to_owned() }, request);
         let messages = Vec::from_iter(notice);
         let change = UserChange {
@@ -126,16 +129,17 @@ impl<P: UserProfile> UserManager<P> {
                 Condition::TokensValidAfterIs(user.tokens_valid_after),
             ],
             // Whoever linked them before the first proof of the mailbox may have been somebody else.
-            unlinks_accounts: !user.is_verified,
+            unlinks_accounts: unlinks,
             end_tokens: (!self.0.keep_sessions_on_password_change)
                 .then(|| EndTokens { now: self.0.clock.unix(), keep: None }),
+            drops: self.pending_change(&user),
             messages: self.with_change(&messages),
             ..UserChange::default()
         };
         match self.0.database.update(&user.id, change).await? {
             Outcome::Done(user) => {
                 self.post_after(messages).await;
-                Ok(user)
+                Ok((user, changes))
             }
             Outcome::Refused(_) | Outcome::Missing => Err(Error::InvalidResetToken),
         }

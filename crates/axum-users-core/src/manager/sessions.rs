@@ -77,7 +77,8 @@ impl<P: UserProfile> UserManager<P> {
         Ok(self.0.database.end_session(&user.id, session).await?)
     }
 
-    /// Ends the session of this id, if the user has one that counts; answers whether there was one.
+    /// Ends the session of this id, if the user has one that counts; answers whether there was one. A change of address that waits
+    /// for its proof ends with it: that session may have asked for it.
     ///
     /// # Errors
     /// [`Error::Database`].
@@ -99,9 +100,21 @@ impl<P: UserProfile> UserManager<P> {
             user_agent: None,
             only_if: Vec::new(),
         };
+        // Before, so that a failure is seen while the session is still there to be ended; and after, as it could ask until then.
+        self.drop_pending_change(user).await?;
         self.end_session(user, session).await?;
+        self.drop_pending_change(user).await?;
         Audit::of("session_ended", request).user(&user.id).succeeded();
         Ok(true)
+    }
+
+    async fn drop_pending_change(&self, user: &User<P>) -> Result<(), Error> {
+        let change = UserChange { drops: self.pending_change(user), ..UserChange::default() };
+        if !change.is_empty() {
+            // Who is gone has asked for nothing.
+            let _ = self.0.database.update(&user.id, change).await?;
+        }
+        Ok(())
     }
 
     /// Ends all sessions of a user but the acting one, if there is one: every token that was issued until now, of every

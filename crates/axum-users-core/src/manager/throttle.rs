@@ -29,7 +29,7 @@ impl Throttling {
     }
 }
 
-/// An attempt at a password that was taken out of its buckets.
+/// An attempt at a login that was taken out of its buckets.
 #[must_use]
 pub(super) struct Attempt {
     /// Full again once the password was right: only failures in a row count.
@@ -46,7 +46,7 @@ pub(super) enum Leave {
     Never,
 }
 
-/// What of an address counts together: wrong passwords and wrong tokens.
+/// What of an address counts together: wrong passwords, wrong tokens and states, logins by providers that come to nothing.
 const FAILURES: &str = "failures";
 
 impl<P: UserProfile> UserManager<P> {
@@ -108,11 +108,21 @@ impl<P: UserProfile> UserManager<P> {
         }
     }
 
-    /// The password was not looked at.
+    /// The password was not looked at; or there was none, and the login succeeded.
     pub(super) async fn attempt_was_none(&self, attempt: Attempt) {
         for bucket in attempt.own.iter().chain(&attempt.address) {
             self.give_back(bucket).await;
         }
+    }
+
+    /// Before a provider is asked who somebody is; [put back](Self::attempt_was_none) once it is clear.
+    pub(super) async fn begin_oauth(&self, request: Option<&RequestInfo>) -> Result<Attempt, Error> {
+        let (Some(limits), Some(request)) = (&self.0.throttling.limits, request) else {
+            return Ok(Attempt { own: None, address: None });
+        };
+        let address = (self.address(FAILURES, request), limits.address);
+        self.take(&address).await?;
+        Ok(Attempt { own: None, address: Some(address) })
     }
 
     /// Whoever reads the mail of an address may log in again at once.
@@ -125,8 +135,10 @@ impl<P: UserProfile> UserManager<P> {
     /// A token that counts for nothing counts for its address. One that is right is let through whatever failed before, since
     /// nobody guesses it.
     pub(crate) async fn failed_token(&self, error: Error, request: Option<&RequestInfo>) -> Error {
-        let is_wrong =
-            matches!(error, Error::InvalidVerifyToken | Error::InvalidResetToken | Error::InvalidRefreshToken);
+        let is_wrong = matches!(
+            error,
+            Error::InvalidVerifyToken | Error::InvalidResetToken | Error::InvalidRefreshToken | Error::BadOAuthState(_)
+        );
         let (Some(limits), Some(request), true) = (&self.0.throttling.limits, request, is_wrong) else { return error };
         let bucket = (self.address(FAILURES, request), limits.address);
         self.take(&bucket).await.err().unwrap_or(error)

@@ -90,7 +90,7 @@ impl<P: UserProfile> UserManager<P> {
             is_active: update.is_active,
             is_superuser: update.is_superuser,
             is_verified: update.is_verified,
-            tokens_ended: false,
+            ..AuditChanges::default()
         };
         let asked = Asked { update: &update, to_prove: to_prove.as_ref(), current_password };
         let updated = self.apply(user, asked, acting, &mut changes, request).await;
@@ -186,6 +186,7 @@ impl<P: UserProfile> UserManager<P> {
             is_superuser: change.is_superuser,
             is_verified: change.is_verified,
             tokens_ended: change.end_tokens.is_some(),
+            accounts_unlinked: false,
         };
         if change.is_empty() && to_prove.is_none() {
             return Ok(user.clone());
@@ -267,6 +268,7 @@ impl<P: UserProfile> UserManager<P> {
         if let Some(password) = &update.password {
             let password = self.validate_password(password, user.email.as_str(), Some(user)).await?;
             change.hashed_password = Some(self.0.passwords.hash(password).await?);
+            change.drops = self.pending_change(user);
             if !self.0.keep_sessions_on_password_change {
                 let keep = acting.filter(|acting| acting.user_id == user.id).map(Acting::kept);
                 change.end_tokens = Some(EndTokens { now: self.0.clock.unix(), keep });

@@ -1,8 +1,8 @@
 //! The proof of an address.
 
-use super::{UserManager, proof::Proved};
+use super::{Acting, UserManager, proof::Proved};
 use crate::{
-    audit::Audit,
+    audit::{Audit, AuditChanges},
     database::{Condition, Outcome, UserChange},
     error::Error,
     hooks::RequestInfo,
@@ -10,7 +10,7 @@ use crate::{
     jwt::Claims,
     profile::UserProfile,
     secret::Secret,
-    session::{admits, issued_at},
+    session::{EndTokens, admits, issued_at},
     token::{Purpose, TokenSettings},
     user::User,
 };
@@ -49,7 +49,19 @@ impl<P: UserProfile> UserManager<P> {
     }
 
     /// Marks the address of the user as proved whose token this is. A token is bound to the address, and ends with a change of
-    /// it, of the password, and with a deactivation.
+    /// it, of the password, and with a deactivation. `acting` is the session that comes along, if there is one.
+    ///
+    /// Whoever registered the address before its owner came must not stay in (pre-hijacking). So, with the first proof:
+    ///
+    /// - The user's accounts with providers are unlinked and all sessions end, in the same transaction. But not where `acting` is a
+    ///   session of this user: who reads the mail is who logged in. Nor where the provider of one of the accounts proved this
+    ///   address when it was last used: the owner was here. And without accounts there is nothing to unlink, and no session ends.
+    /// - With [`strict`](super::UserManagerBuilder::strict) or
+    ///   [`prove_mailbox_first`](super::UserManagerBuilder::prove_mailbox_first), all sessions but `acting` end in any case.
+    /// - The password stays, as with FastAPI Users: who does not know it [resets](Self::reset_password) it.
+    ///
+    /// So hand on the session that comes with a request; else whoever registered by a provider that proves no addresses has to set
+    /// a password by mail and link the account again.
     ///
     /// Where [the mailbox is proved first](super::UserManagerBuilder::prove_mailbox_first), the token of a registration makes the
     /// user, that of a change of address changes it, and that of the mail to the old mailbox changes it back and ends all sessions
@@ -58,8 +70,13 @@ impl<P: UserProfile> UserManager<P> {
     /// # Errors
     /// [`Error::InvalidVerifyToken`], [`Error::Throttled`] in its place, [`Error::UserAlreadyVerified`], [`Error::Database`]; for a
     /// registration [`Error::ValueAlreadyExists`] and [`Error::ValueOutOfRange`], too.
-    pub async fn verify(&self, token: &Secret, request: Option<&RequestInfo>) -> Result<User<P>, Error> {
-        match self.try_verify(token, request).await {
+    pub async fn verify(
+        &self,
+        token: &Secret,
+        acting: Option<&Acting<P>>,
+        request: Option<&RequestInfo>,
+    ) -> Result<User<P>, Error> {
+        match self.try_verify(token, acting, request).await {
             Ok(proved) => Ok(self.after_proof(proved, request).await),
             Err(error) => {
                 Audit::of("verify", request).ended_by(&error);
@@ -68,7 +85,12 @@ impl<P: UserProfile> UserManager<P> {
         }
     }
 
-    async fn try_verify(&self, token: &Secret, request: Option<&RequestInfo>) -> Result<Proved<P>, Error> {
+    async fn try_verify(
+        &self,
+        token: &Secret,
+        acting: Option<&Acting<P>>,
+        request: Option<&RequestInfo>,
+    ) -> Result<Proved<P>, Error> {
         let settings = self.0.verification.as_ref().ok_or(Error::NotConfigured("verification"))?;
         let claims = settings.decode(Purpose::Verify, self.0.strict, token, self.0.clock.unix());
         let claims = claims.ok_or(Error::InvalidVerifyToken)?;
@@ -84,18 +106,36 @@ impl<P: UserProfile> UserManager<P> {
         if user.is_verified {
             return Err(Error::UserAlreadyVerified);
         }
-        let change = UserChange {
-            is_verified: Some(true),
-            only_if: vec![
-                Condition::EmailIs(user.email.clone()),
-                Condition::TokensValidAfterIs(user.tokens_valid_after),
-            ],
-            ..UserChange::default()
-        };
+        let (change, changes) = self.first_proof(&user, acting.filter(|it| it.user_id == user.id)).await?;
         match self.0.database.update(&user.id, change).await? {
-            Outcome::Done(user) => Ok(Proved::Address(user)),
+            Outcome::Done(user) => Ok(Proved::Address { user, changes }),
             Outcome::Refused(_) | Outcome::Missing => Err(Error::InvalidVerifyToken),
         }
+    }
+
+    /// What the first proof of the address changes, and what of it is recorded; `acting` is a session of this user.
+    async fn first_proof(
+        &self,
+        user: &User<P>,
+        acting: Option<&Acting<P>>,
+    ) -> Result<(UserChange<P>, AuditChanges), Error> {
+        let linked = self.linked(user).await?;
+        let unlinks = self.keeps_oauth_accounts() && acting.is_none() && !linked.of_the_mailbox;
+        let ends = self.0.strict || self.0.prove_mailbox_first || (unlinks && linked.some);
+        let mut only_if =
+            vec![Condition::EmailIs(user.email.clone()), Condition::TokensValidAfterIs(user.tokens_valid_after)];
+        only_if.extend(acting.map(Acting::still_counts).unwrap_or_default());
+        let change = UserChange {
+            is_verified: Some(true),
+            only_if,
+            unlinks_accounts: unlinks,
+            end_tokens: ends.then(|| EndTokens { now: self.0.clock.unix(), keep: acting.map(Acting::kept) }),
+            drops: if ends { self.pending_change(user) } else { Vec::new() },
+            ..UserChange::default()
+        };
+        let changes =
+            AuditChanges { tokens_ended: ends, accounts_unlinked: unlinks && linked.some, ..AuditChanges::default() };
+        Ok((change, changes))
     }
 }
 

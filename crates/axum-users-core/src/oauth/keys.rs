@@ -97,19 +97,52 @@ impl OAuthKeys {
         String::from_utf8(token.to_vec()).ok().map(Secret::from)
     }
 
-    /// The access token and the refresh token of an account, opened.
-    pub(crate) fn open_account<P: UserProfile>(&self, account: &OAuthAccount<P>) -> Option<(Secret, Option<Secret>)> {
-        let identity = account.identity()?;
-        let access = self.open(Part::Access, &identity, &account.access_token)?;
-        let refresh = account.refresh_token.as_ref().and_then(|it| self.open(Part::Refresh, &identity, it));
-        Some((access, refresh))
+    /// Seals an access token, and with it which mailbox the provider proved the account to have, if it did.
+    pub(crate) fn seal_access(
+        &self,
+        identity: &OAuthIdentity,
+        token: &Secret,
+        proved: Option<&str>,
+    ) -> Result<String, Error> {
+        match proved {
+            None => self.seal(Part::Access, identity, token),
+            Some(mailbox) => {
+                let both = Secret::from(format!("{mailbox}\n{}", token.expose()));
+                self.seal(Part::ProvedAccess, identity, &both)
+            }
+        }
     }
+
+    /// What the row of an account holds; `None` when no key of ours sealed it.
+    pub(crate) fn open_account<P: UserProfile>(&self, account: &OAuthAccount<P>) -> Option<Opened> {
+        let identity = account.identity()?;
+        let (access, proved) = match self.open(Part::Access, &identity, &account.access_token) {
+            Some(access) => (access, None),
+            None => {
+                let both = self.open(Part::ProvedAccess, &identity, &account.access_token)?;
+                let (mailbox, access) = both.expose().split_once('\n')?;
+                (Secret::from(access), Some(mailbox.to_owned()))
+            }
+        };
+        let refresh = account.refresh_token.as_ref().and_then(|it| self.open(Part::Refresh, &identity, it));
+        Some(Opened { access, refresh, proved })
+    }
+}
+
+/// What the row of an account holds.
+pub(crate) struct Opened {
+    pub(crate) access: Secret,
+    pub(crate) refresh: Option<Secret>,
+    /// The [key](crate::EmailKey) of the mailbox that the provider proved, when the row was written last.
+    pub(crate) proved: Option<String>,
 }
 
 /// Which token of a row it is.
 #[derive(Clone, Copy)]
 pub(crate) enum Part {
     Access,
+    /// The access token of an account whose address the provider proved, after the mailbox.
+    ProvedAccess,
     Refresh,
 }
 
@@ -118,6 +151,7 @@ impl Part {
     fn of(self, identity: &OAuthIdentity) -> Vec<u8> {
         let part = match self {
             Self::Access => "access",
+            Self::ProvedAccess => "proved access",
             Self::Refresh => "refresh",
         };
         format!("axum-users {part} token {} {}", identity.oauth_name(), identity.account_id()).into_bytes()
@@ -192,6 +226,32 @@ mod tests {
         for odd in ["", ".", "x.", "x.AAAA", sealed.split_once('.').unwrap().0] {
             assert_eq!(opened(&keys, Part::Access, &row, odd), None, "{odd}");
         }
+    }
+
+    #[test]
+    fn rc_11_a_row_says_which_mailbox_its_provider_proved() {
+        let keys = OAuthKeys::new(SECRET).unwrap();
+        let row = identity("google", "1");
+        let account = |access_token| OAuthAccount::<()> {
+            id: crate::AccountId::Integer(1),
+            user_id: crate::UserId::generate().unwrap(),
+            oauth_name: "google".into(),
+            account_id: "1".into(),
+            account_email: "a@camelot.bt".into(),
+            expires_at: None,
+            access_token,
+            refresh_token: None,
+        };
+        for (token, proved) in
+            [("token", None), ("a\nb", None), ("token", Some("a@camelot.bt")), ("a\nb", Some("ü@b.bt"))]
+        {
+            let sealed = keys.seal_access(&row, &Secret::from(token), proved).unwrap();
+            let opened = keys.open_account(&account(ProviderToken::Sealed(sealed))).unwrap();
+            assert_eq!((opened.access.expose(), opened.proved.as_deref()), (token, proved));
+        }
+        // A token of another system proves nothing, whatever it looks like.
+        let opened = keys.open_account(&account(ProviderToken::Plain(Secret::from("a@camelot.bt\ntoken")))).unwrap();
+        assert_eq!((opened.access.expose(), opened.proved), ("a@camelot.bt\ntoken", None));
     }
 
     #[test]

@@ -1,4 +1,7 @@
-use std::sync::{Arc, Mutex};
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicBool, AtomicUsize, Ordering},
+};
 
 use aws_lc_rs::{
     rand::SystemRandom,
@@ -15,9 +18,13 @@ use base64::{
 };
 use serde_json::{Value, json};
 use time::OffsetDateTime;
+use tokio::sync::watch;
 
 use super::{Fake, code, told};
-use crate::{AppleKey, OpenId};
+use crate::{
+    AppleKey, OpenId,
+    http::{Answer, Answered, Call, Carrier, Http},
+};
 
 const ISSUER: &str = "https://id.camelot.bt";
 const NOW: i64 = 1_800_000_000;
@@ -225,6 +232,142 @@ async fn oa_03_a_description_of_somebody_else_is_refused() {
     issuer.clock.advance(time::Duration::days(2));
     issuer.description.lock().unwrap()["issuer"] = json!("https://evil.example");
     assert_eq!(issuer.client.authorization_url(&request).await.unwrap(), url);
+}
+
+/// An issuer whose description and keys wait at a gate; `waiting` are at it.
+struct Gated {
+    issuer: Issuer,
+    client: OpenId,
+    open: watch::Sender<bool>,
+    waiting: Arc<AtomicUsize>,
+    /// Whether they answer with an error.
+    broken: Arc<AtomicBool>,
+}
+
+struct Gate {
+    fake: Fake,
+    open: watch::Receiver<bool>,
+    waiting: Arc<AtomicUsize>,
+    broken: Arc<AtomicBool>,
+}
+
+impl Carrier for Gate {
+    fn carry(&self, call: Call) -> Answered<'_> {
+        Box::pin(async move {
+            if call.url.ends_with("/openid-configuration") || call.url.ends_with("/keys") {
+                self.waiting.fetch_add(1, Ordering::SeqCst);
+                self.open.clone().wait_for(|open| *open).await.unwrap();
+                self.waiting.fetch_sub(1, Ordering::SeqCst);
+                if self.broken.load(Ordering::SeqCst) {
+                    let _ = self.fake.carry(call).await;
+                    return Ok(Answer { status: 503, body: Vec::new() });
+                }
+            }
+            self.fake.carry(call).await
+        })
+    }
+}
+
+impl Gated {
+    fn new(key: &Key) -> Self {
+        let issuer = Issuer::new(key);
+        let (open, gate) = watch::channel(true);
+        let (waiting, broken) = (Arc::<AtomicUsize>::default(), Arc::<AtomicBool>::default());
+        let (fake, clock) = (issuer.fake.clone(), issuer.clock.clone());
+        let gate = Gate { fake, open: gate, waiting: Arc::clone(&waiting), broken: Arc::clone(&broken) };
+        let client = OpenId::new(ISSUER, "CID", "CSEC").unwrap().clock(clock).over(Http::carried_by(gate));
+        Self { issuer, client, open, waiting, broken }
+    }
+
+    fn url(&self) -> impl Future<Output = Result<String, OAuthClientError>> + use<> {
+        let client = self.client.clone();
+        async move { client.authorization_url(&AuthorizationRequest::new("https://app.example/cb", "STATE")).await }
+    }
+
+    fn identity(&self, id_token: String) -> impl Future<Output = Result<ExternalIdentity, OAuthClientError>> + use<> {
+        let client = self.client.clone();
+        let mut token = OAuthToken::new("AT");
+        token.id_token = Some(Secret::from(id_token));
+        async move { client.identity(&token, &code()).await }
+    }
+
+    /// What needs nobody who is at the gate.
+    async fn at_once<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
+        let work = tokio::spawn(work);
+        Self::settled().await;
+        assert!(work.is_finished(), "it waits");
+        work.await.unwrap()
+    }
+
+    /// Lets what runs beside come as far as it can.
+    async fn settled() {
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn oa_12_an_issuer_that_hangs_after_a_day_delays_no_login() {
+    let (old, new) = (key("1"), key("2"));
+    let gated = Gated::new(&old);
+    let token = |key: &Key, now: i64| key.keys.encode(&claims().with("iat", now).with("exp", now + 300)).unwrap();
+    gated.identity(token(&old, NOW)).await.unwrap();
+    let url = gated.url().await.unwrap();
+    gated.open.send(false).unwrap();
+    gated.issuer.clock.advance(time::Duration::days(1));
+    let elsewhere = json!(format!("{ISSUER}/elsewhere"));
+    gated.issuer.description.lock().unwrap()["authorization_endpoint"] = elsewhere;
+    *gated.issuer.keys.lock().unwrap() = json!({ "keys": [new.jwk] });
+    for _ in 0..3 {
+        assert_eq!(Gated::at_once(gated.url()).await.unwrap(), url);
+        Gated::at_once(gated.identity(token(&old, NOW + 86_400))).await.unwrap();
+    }
+    assert_eq!(gated.waiting.load(Ordering::SeqCst), 2, "one asks for each");
+    gated.open.send(true).unwrap();
+    Gated::settled().await;
+    assert!(gated.url().await.unwrap().starts_with("https://id.camelot.bt/elsewhere?"));
+    gated.identity(token(&new, NOW + 86_400)).await.unwrap();
+    // Keys that could not be read again for a day more count for nothing; of the description there is nothing better.
+    gated.broken.store(true, Ordering::SeqCst);
+    gated.issuer.clock.advance(time::Duration::days(2));
+    let late = token(&new, NOW + 3 * 86_400);
+    assert!(matches!(gated.identity(late.clone()).await, Err(OAuthClientError::Unavailable(_))));
+    assert!(gated.url().await.unwrap().starts_with("https://id.camelot.bt/elsewhere?"));
+    gated.broken.store(false, Ordering::SeqCst);
+    gated.issuer.clock.advance(time::Duration::seconds(10));
+    gated.identity(late).await.unwrap();
+}
+
+#[tokio::test]
+async fn oa_12_an_issuer_that_does_not_answer_is_asked_once_by_all() {
+    let gated = Gated::new(&key("1"));
+    gated.broken.store(true, Ordering::SeqCst);
+    gated.open.send(false).unwrap();
+    let mut running = tokio::task::JoinSet::new();
+    for _ in 0..5 {
+        let url = gated.url();
+        running.spawn(async move { matches!(url.await, Err(OAuthClientError::Unavailable(_))) });
+    }
+    Gated::settled().await;
+    gated.open.send(true).unwrap();
+    assert!(running.join_all().await.into_iter().all(|failed| failed));
+    assert_eq!(gated.issuer.places(), ["openid-configuration"], "the others did not ask again");
+    gated.issuer.clock.advance(time::Duration::seconds(9));
+    assert!(gated.url().await.is_err());
+    assert!(gated.issuer.places().is_empty(), "nor anybody a moment later");
+    gated.broken.store(false, Ordering::SeqCst);
+    gated.issuer.clock.advance(time::Duration::seconds(1));
+    gated.url().await.unwrap();
+    assert_eq!(gated.issuer.places(), ["openid-configuration"]);
+    // A failed refresh beside the logins is not repeated with each of them either.
+    gated.broken.store(true, Ordering::SeqCst);
+    gated.issuer.clock.advance(time::Duration::days(1));
+    for _ in 0..3 {
+        gated.url().await.unwrap();
+        Gated::settled().await;
+    }
+    assert_eq!(gated.issuer.places(), ["openid-configuration"]);
 }
 
 #[tokio::test]

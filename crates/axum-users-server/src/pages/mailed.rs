@@ -124,10 +124,9 @@ pub(super) async fn show_verify<Id: UserId>(State(pages): State<Pages<Id>>, requ
 }
 
 pub(super) async fn verify<Id: UserId>(State(pages): State<Pages<Id>>, request: Request) -> Result<Response, Response> {
-    let (parts, sent) = pages.read(request).await?;
+    let (mut parts, sent) = pages.read(request).await?;
     let Some(token) = sent.get("token").map(Secret::from) else { return Ok(broken(&pages, &VERIFY_LINK)) };
-    let info = pages.users.request_info(&parts);
-    match pages.users.verify(&token, Some(&info)).await {
+    match pages.users.verify_address(&token, &mut parts).await {
         // Pressed twice is as good as once.
         Ok(_) | Err(Error::UserAlreadyVerified) => {
             Ok(without_token(&pages, &VERIFY_LINK, pages.see("/sign-in?done=verified")))

@@ -4,7 +4,10 @@ use std::{collections::HashMap, net::TcpStream};
 
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Folder, PASSWORD, Server};
+use crate::{
+    harness::{Answer, Folder, PASSWORD, Server},
+    visitor::Visitor,
+};
 
 /// Where people find the server; the browser here knows where it really listens.
 const SITE: &str = "http://localhost:8000";
@@ -483,4 +486,32 @@ fn oa_14_accounts_are_linked_and_unlinked_on_the_account_page() {
     assert_eq!((answer.status, answer.header("location")), (303, Some("/account?done=unlinked")), "{}", answer.body);
     let page = browser.page(&server, "/account?done=unlinked");
     assert!(page.body.contains("not linked any more") && page.body.contains(LINK));
+}
+
+/// Who opens the link where they are signed in is who linked the account; somebody else may be somebody else.
+#[test]
+fn rc_11_a_confirmed_address_keeps_what_is_linked_in_the_browser_that_linked_it() {
+    let folder = Folder::new();
+    let server = serve(&folder, &BY_COOKIE);
+    for (name, same_browser) in [("lamorak", true), ("dinadan", false)] {
+        let email = format!("{name}@camelot.bt");
+        assert_eq!(server.register(&email).status, 201);
+        let mut browser = Browser::default();
+        let form = format!("email={name}%40camelot.bt&password={}", PASSWORD.replace(' ', "+"));
+        assert_eq!(browser.press(&server, "/sign-in", &form).status, 303);
+        assert_eq!(browser.follows(&server, LINK, There::IsCalled(&format!("{name}.elsewhere"))), "/account");
+        assert_eq!(browser.press(&server, "/request-verify", &format!("email={name}%40camelot.bt")).status, 303);
+        let link = Visitor::of(&server).mailed_link(&email, "Confirm your e-mail address", 1);
+        let token = link.split_once("?token=").unwrap().1.to_owned();
+        let mut opens = if same_browser { browser } else { Browser::default() };
+        let answer = opens.press(&server, "/verify", &format!("token={token}"));
+        assert_eq!(answer.header("location"), Some("/sign-in?done=verified"), "{}", answer.body);
+        let mut again = Browser::default();
+        assert_eq!(again.press(&server, "/sign-in", &form).status, 303);
+        let page = again.page(&server, "/account").body;
+        assert_eq!(page.contains("name=\"account\" value=\""), same_browser, "{page}");
+        if same_browser {
+            assert_eq!(opens.page(&server, "/account").status, 200, "nobody is signed out");
+        }
+    }
 }

@@ -98,7 +98,7 @@ async fn verify_all(nodes: &[UserManager<()>], tokens: &[Secret]) -> Vec<User<()
         .zip(tokens)
         .map(|(node, token)| {
             let (node, token) = (node.clone(), token.clone());
-            tokio::spawn(async move { node.verify(&token, None).await })
+            tokio::spawn(async move { node.verify(&token, None, None).await })
         })
         .collect();
     let mut winners = Vec::new();
@@ -209,7 +209,7 @@ impl Call {
         }
         let mut token = work_off(users, mailbox).await.pop();
         if self == Self::MoveBack {
-            users.verify(&token.unwrap(), None).await.unwrap();
+            users.verify(&token.unwrap(), None, None).await.unwrap();
             token = work_off(users, mailbox).await.pop();
         }
         token.unwrap_or_else(|| Secret::from("none"))
@@ -218,7 +218,9 @@ impl Call {
     async fn run(self, users: &UserManager<()>, token: &Secret) -> Result<(), Error> {
         match self {
             Self::Register | Self::AskToRegister => users.create(new(A, OLD), Fields::Safe, None).await.map(drop),
-            Self::ProveRegistration | Self::ProveMove | Self::MoveBack => users.verify(token, None).await.map(drop),
+            Self::ProveRegistration | Self::ProveMove | Self::MoveBack => {
+                users.verify(token, None, None).await.map(drop)
+            }
             Self::AskToMove => {
                 let Some(user) = users.get_by_email(A).await? else { return Err(Error::UserNotExists) };
                 let update = UserUpdate { password: Some(NEW.into()), ..to(B) };

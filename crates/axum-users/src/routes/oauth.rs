@@ -6,7 +6,7 @@ use axum::{
     Router,
     extract::{OriginalUri, RawQuery, Request, State},
     response::{IntoResponse, Response},
-    routing::{MethodRouter, get},
+    routing::get,
 };
 use axum_users_core::{Audit, OAuthClient as _, OAuthReturn, oauth::OAuthFlow};
 use http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts};
@@ -19,7 +19,7 @@ use super::{
     users::{person, shown},
 };
 use crate::{
-    RequestInfo, Secret, Transport as _, UserProfile, Users,
+    Error, RequestInfo, Secret, Transport as _, UserProfile, Users,
     authenticator::Session,
     backend::AuthBackend,
     error::{ApiError, ErrorCode},
@@ -41,7 +41,9 @@ pub(super) fn login_router<P: UserProfile, S: Clone + Send + Sync + 'static>(
 ) -> Router<S> {
     let paths = Paths::of(&users);
     let router = paths.at(Router::new(), "/authorize", "GET", get(authorize_login::<P>));
-    finish(callback(paths, router, &provider, get(callback_login::<P>)), (users, provider, backend))
+    let callback = get(callback_login::<P>);
+    let callback = if provider.client.uses_form_post() { callback.post(posted_login::<P>) } else { callback };
+    finish(paths.at(router, "/callback", methods(&provider), callback), (users, provider, backend))
 }
 
 pub(super) fn associate_router<P: UserProfile, S: Clone + Send + Sync + 'static>(
@@ -50,20 +52,14 @@ pub(super) fn associate_router<P: UserProfile, S: Clone + Send + Sync + 'static>
 ) -> Router<S> {
     let paths = Paths::of(&users);
     let router = paths.at(Router::new(), "/authorize", "GET", get(authorize_associate::<P>));
-    finish(callback(paths, router, &provider, get(callback_associate::<P>)), (users, provider))
+    let callback = get(callback_associate::<P>);
+    let callback = if provider.client.uses_form_post() { callback.post(posted_associate::<P>) } else { callback };
+    finish(paths.at(router, "/callback", methods(&provider), callback), (users, provider))
 }
 
-fn callback<S: Clone + Send + Sync + 'static>(
-    paths: Paths,
-    router: Router<S>,
-    provider: &OAuthProvider,
-    methods: MethodRouter<S>,
-) -> Router<S> {
-    if provider.client.uses_form_post() {
-        paths.at(router, "/callback", "GET, POST", methods.post(posted))
-    } else {
-        paths.at(router, "/callback", "GET", methods)
-    }
+/// Those of the callback.
+fn methods(provider: &OAuthProvider) -> &'static str {
+    if provider.client.uses_form_post() { "GET, POST" } else { "GET" }
 }
 
 async fn authorize_login<P: UserProfile>(
@@ -108,7 +104,7 @@ async fn callback_login<P: UserProfile>(
 ) -> Result<Response, ApiError> {
     let (parts, _) = request.into_parts();
     let flow = OAuthFlow::Login { backend: backend.name().to_owned() };
-    let (returned, code) = match came_back(&users, &provider, &flow, Query::parse(query), &parts)? {
+    let (returned, code) = match came_back(&users, &provider, &flow, Query::parse(query), &parts).await? {
         Ok(returned) => returned,
         Err(response) => return Ok(response),
     };
@@ -136,7 +132,7 @@ async fn callback_associate<P: UserProfile>(
     let (mut parts, _) = request.into_parts();
     let session = person(&users, &mut parts).await?;
     let flow = associate_flow(&session);
-    let (returned, code) = match came_back(&users, &provider, &flow, Query::parse(query), &parts)? {
+    let (returned, code) = match came_back(&users, &provider, &flow, Query::parse(query), &parts).await? {
         Ok(returned) => returned,
         Err(response) => return Ok(response),
     };
@@ -151,10 +147,28 @@ async fn callback_associate<P: UserProfile>(
     sent_back(answer.await, target)
 }
 
+async fn posted_login<P: UserProfile>(
+    State((users, provider, _)): State<OfLogin<P>>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    posted(&users, &provider, request).await
+}
+
+async fn posted_associate<P: UserProfile>(
+    State((users, provider)): State<OfAssociate<P>>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    posted(&users, &provider, request).await
+}
+
 /// A provider that posts its answer does so from its own page, without our cookies. Sent on as a `GET`, the browser has them.
-async fn posted(request: Request) -> Result<Response, ApiError> {
-    let path = original_path(request.extensions(), request.uri().path());
+async fn posted<P: UserProfile>(
+    users: &Users<P>,
+    provider: &OAuthProvider,
+    request: Request,
+) -> Result<Response, ApiError> {
     let (parts, bytes) = input::read(request, input::BODY_LIMIT).await?;
+    let path = callback_path(users, provider, &parts)?;
     let mut form = Form::parse(&parts.headers, bytes).await?;
     let mut query = form_urlencoded::Serializer::new(String::new());
     for name in ["code", "state", "error", "iss"] {
@@ -204,7 +218,7 @@ async fn authorize<P: UserProfile>(
 
 /// What came back, in the order of the contract: the provider's error, the code, the state. The provider's own words are not
 /// repeated (RFC 6749 section 10.14). The inner error is an answer, where the state says whither.
-fn came_back<P: UserProfile>(
+async fn came_back<P: UserProfile>(
     users: &Users<P>,
     provider: &OAuthProvider,
     flow: &OAuthFlow,
@@ -213,16 +227,20 @@ fn came_back<P: UserProfile>(
 ) -> Result<Result<(OAuthReturn, Secret), Response>, ApiError> {
     let browser = users.oauth().cookie.read_token(&parts.headers).unwrap_or_else(|| Secret::from(""));
     let state = Secret::from(query.state.unwrap_or_default());
-    let returned = users.oauth_return(&provider.client, flow, &state, &browser);
+    let info = users.request_info(parts);
+    let returned = users.oauth_return(&provider.client, flow, &state, &browser, Some(&info));
     if query.error.is_some() {
+        let returned = match returned.await {
+            Err(error @ Error::Throttled { .. }) => return Err(error.into()),
+            returned => returned,
+        };
         let refused = Err(ApiError::Code(ErrorCode::OAuthProviderError));
-        let info = users.request_info(parts);
         let event = if matches!(flow, OAuthFlow::Login { .. }) { "login" } else { "oauth_link" };
-        Audit::of(event, Some(&info)).method("oauth").refused("provider");
+        Audit::of(event, Some(&info)).method("oauth").provider(provider.name()).refused("provider");
         return sent_back(refused, returned.ok().and_then(|it| it.state.redirect_to)).map(Err);
     }
     let code = query.code.filter(|code| !code.is_empty()).ok_or_else(|| ApiError::BadBody("Bad Request".into()))?;
-    let returned = returned.map_err(ApiError::of_oauth)?;
+    let returned = returned.await.map_err(ApiError::of_oauth)?;
     // RFC 9207 section 2.4.
     if let (Some(expected), Some(issuer)) = (provider.client.issuer(), &query.issuer)
         && expected != issuer
@@ -274,6 +292,19 @@ async fn end_presented<P: UserProfile>(
 fn redirect_uri<P: UserProfile>(users: &Users<P>, provider: &OAuthProvider, parts: &Parts) -> Result<String, ApiError> {
     let path = original_path(&parts.extensions, parts.uri.path());
     provider.redirect_uri(users.oauth().public_url.as_deref(), &path).ok_or(ApiError::Internal)
+}
+
+/// Where a browser finds this callback: a proxy may have taken a part of the path off.
+fn callback_path<P: UserProfile>(
+    users: &Users<P>,
+    provider: &OAuthProvider,
+    parts: &Parts,
+) -> Result<String, ApiError> {
+    let path = original_path(&parts.extensions, parts.uri.path());
+    let Some(public_url) = users.oauth().public_url.as_deref() else { return Ok(path) };
+    let url = provider.route(public_url, &path).ok_or(ApiError::Internal)?;
+    let path = url.split_once("://").and_then(|(_, rest)| Some(rest.split_at(rest.find('/')?).1.to_owned()));
+    path.ok_or(ApiError::Internal)
 }
 
 /// The path as it was asked for, above all routers that this one stands in.

@@ -10,8 +10,8 @@ use std::{
 
 use axum::extract::ConnectInfo;
 use axum_users::{
-    AuthBackend, BearerTransport, DatabaseStrategy, Email, Fields, RefreshTokens, RequestInfo, User, UserDatabase as _,
-    UserHooks, UserUpdate, Veto, memory::MemoryStore,
+    AuthBackend, BearerTransport, DatabaseStrategy, Email, Fields, OAuthSettings, RefreshTokens, RequestInfo, User,
+    UserDatabase as _, UserHooks, UserUpdate, Veto, memory::MemoryStore,
 };
 use http::{Request, StatusCode};
 use serde_json::{Value, json};
@@ -22,7 +22,12 @@ use tracing::{
     subscriber::{DefaultGuard, Interest, set_default, set_global_default},
 };
 
-use crate::people::{COOKIE, DB, JWT, OTHER, PASSWORD, Person, application, change, credential, superuser, visitor};
+use crate::{
+    mailed::Post,
+    oauth::GOOGLE,
+    people::{COOKIE, DB, JWT, OTHER, PASSWORD, Person, application, change, credential, superuser, visitor},
+    provider::{Browser, Provider, with_provider},
+};
 
 /// What was written to the audit target by this thread.
 #[derive(Clone, Default)]
@@ -324,6 +329,56 @@ async fn lg_02_refresh_and_the_end_of_sessions_are_one_record_each() {
         assert_eq!(ask(who, "DELETE", method_path, "", "").await, status);
         assert_eq!(trail.take(&names), [record]);
     }
+}
+
+#[tokio::test]
+async fn lg_02_what_has_to_do_with_a_provider_names_it() {
+    const LINK: &str = "/auth/associate/google";
+    let provider = Provider::new("google");
+    let rules = OAuthSettings::new().backend("jwt").associate_by_email(true);
+    let post = Post::with(|it| with_provider(it, &provider, rules).hooks(Picky));
+    let (trail, _guard) = Trail::start();
+    let mut browser = Browser::new(&post.users);
+    let answer = browser.go(&provider, GOOGLE, "1|a@camelot.bt|").await;
+    let id = post.users.get_by_email("a@camelot.bt").await.unwrap().unwrap().id.to_string();
+    let names = [(id.as_str(), "a")];
+    assert_eq!(
+        trail.take(&names),
+        [
+            "backend=jwt event=register method=oauth outcome=success provider=google user=a",
+            "backend=jwt event=login method=oauth outcome=success provider=google user=a",
+            "backend=jwt event=token_issued outcome=success user=a",
+        ]
+    );
+    browser.bears(answer.body["access_token"].as_str().unwrap());
+    assert_eq!(browser.go(&provider, LINK, "2|b@camelot.bt|").await.status, 200);
+    assert_eq!(trail.take(&names), ["backend=jwt event=oauth_link outcome=success provider=google user=a"]);
+    assert_eq!(browser.get("/auth/google/callback?error=x").await.status, 400);
+    let refused = "event=login method=oauth outcome=refused provider=google reason=provider";
+    assert_eq!(trail.take(&names), [refused]);
+    let url = browser.authorize(LINK).await;
+    assert_eq!(browser.come_back(LINK, &url, "unknown").await.status, 400);
+    let failed = "backend=jwt event=oauth_link outcome=failed provider=google reason=provider user=a";
+    assert_eq!(trail.take(&names), [failed]);
+    let accounts = browser.get("/users/me/accounts").await.body;
+    for status in [204, 400] {
+        let account = accounts[usize::from(status == 400)]["id"].as_str().unwrap();
+        assert_eq!(browser.send("DELETE", &format!("/users/me/accounts/{account}"), "").await.status, status);
+        let end = if status == 204 {
+            "success provider=google user=a"
+        } else {
+            "refused provider=google reason=last_login_method user=a"
+        };
+        assert_eq!(trail.take(&names), [format!("backend=jwt event=oauth_unlink outcome={end}")]);
+    }
+    // The first proof of the mailbox, by somebody else.
+    let token = post.verify_token("a@camelot.bt").await;
+    trail.take(&names);
+    assert_eq!(post.verify(&token).await.0, 200);
+    assert_eq!(trail.take(&names), ["accounts_unlinked=true event=verify outcome=success tokens_ended=true user=a"]);
+    assert_eq!(Browser::new(&post.users).go(&provider, GOOGLE, "3|a@camelot.bt|v").await.status, 200);
+    let same = "backend=jwt event=oauth_link outcome=success provider=google reason=same_address user=a";
+    assert_eq!(trail.take(&names)[0], same);
 }
 
 #[tokio::test]
