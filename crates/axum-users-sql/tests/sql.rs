@@ -8,6 +8,8 @@ mod accounts;
 mod adoption;
 #[path = "sql/databases.rs"]
 mod databases;
+#[path = "sql/lent.rs"]
+mod lent;
 #[path = "sql/limits.rs"]
 mod limits;
 #[path = "sql/proof.rs"]
