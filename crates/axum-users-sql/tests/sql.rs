@@ -6,6 +6,8 @@
 mod accounts;
 #[path = "sql/adoption.rs"]
 mod adoption;
+#[path = "sql/crash.rs"]
+mod crash;
 #[path = "sql/databases.rs"]
 mod databases;
 #[path = "sql/lent.rs"]
