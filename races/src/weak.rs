@@ -50,6 +50,8 @@ pub enum Gap {
     RotatedWithoutLock,
     /// Whose an account with a provider is, and whether the user is there, is looked up before it is linked.
     LinkedWithoutLock,
+    /// A login by a provider brings its account up to date whatever became of it meanwhile.
+    LinkedInAnyCase,
 }
 
 /// A store with a [`Gap`]. A cheap handle.
@@ -221,6 +223,7 @@ impl UserDatabase<()> for Weak {
     ) -> Result<Outcome<User<()>>, DatabaseError> {
         match self.0.gap {
             Gap::LinkedWithoutLock => self.link(id, account).await,
+            Gap::LinkedInAnyCase => self.0.store.put_oauth_account(id, account, Vec::new()).await,
             _ => self.0.store.put_oauth_account(id, account, only_if).await,
         }
     }

@@ -73,6 +73,28 @@ pub(super) async fn first_login_vs_first_login<N: Node>(arena: &Arena<N>) -> Res
     Ok(())
 }
 
+pub(super) async fn unlink_vs_login<N: Node>(arena: &Arena<N>, number: usize) -> Result<()> {
+    let person = arena.person().await?;
+    let who = Identity::of_mailbox(person.email.split('@').next().unwrap_or_default());
+    let session = arena.logged_in(&person, PASSWORD, Backend::refreshable(number)).await?;
+    let status = arena.insist(links(arena, &session, &who).await?).await.status;
+    arena.expect(status == 200, || format!("a link is answered {status}"));
+    let linked = accounts(arena, &session).await?;
+    let account = linked.first().context("the account was not linked")?;
+    let mut acts = Vec::new();
+    for _ in 0..LOGGING_IN {
+        acts.push(comes_back(arena, logs_in(arena, &who).await?, "a login by a provider", &[200, 400, 503]));
+    }
+    let unlink = Request::new("DELETE", format!("/users/me/accounts/{account}")).by(&session);
+    acts.push(arena.ends(unlink, 204, &Answered::default()));
+    arena.at_once(acts).await?;
+    let left = accounts(arena, &session).await?.len();
+    arena.expect(left == 0, || format!("{left} links are left of one that was unlinked"));
+    let status = arena.ask(logs_in(arena, &who).await?).await.status;
+    arena.expect([400, 503].contains(&status), || format!("a login by what was unlinked is answered {status}"));
+    Ok(())
+}
+
 pub(super) async fn link_vs_deletion<N: Node>(arena: &Arena<N>, number: usize) -> Result<()> {
     let person = arena.person().await?;
     let (admin, acting) = arena.superuser().await?;

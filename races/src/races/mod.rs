@@ -47,13 +47,15 @@ pub enum Race {
     Linking,
     /// One account with a provider logs in for the first time, many times at once: there is one user.
     FirstLogin,
+    /// An account is unlinked while it logs in: it stays unlinked.
+    UnlinkVsLogin,
     /// A user is deleted while they link accounts: nothing is left of them, and others can have the accounts.
     DeletionVsLinking,
 }
 
 impl Race {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::PasswordChangeVsLiveSessions,
         Self::LoginVsPasswordChange,
         Self::HashUpgradeVsPasswordChange,
@@ -70,6 +72,7 @@ impl Race {
         Self::MoveToOneAddress,
         Self::Linking,
         Self::FirstLogin,
+        Self::UnlinkVsLogin,
         Self::DeletionVsLinking,
     ];
 
@@ -93,6 +96,7 @@ impl Race {
             Self::MoveToOneAddress => "new address / new address",
             Self::Linking => "link / link",
             Self::FirstLogin => "first login / first login",
+            Self::UnlinkVsLogin => "unlink / login by a provider",
             Self::DeletionVsLinking => "deletion / link",
         }
     }
@@ -119,6 +123,7 @@ impl Race {
             Self::MoveToOneAddress => uniqueness::move_to_one_address(arena).await,
             Self::Linking => accounts::link_vs_link(arena).await,
             Self::FirstLogin => accounts::first_login_vs_first_login(arena).await,
+            Self::UnlinkVsLogin => accounts::unlink_vs_login(arena, number).await,
             Self::DeletionVsLinking => accounts::link_vs_deletion(arena, number).await,
         }
         .with_context(|| self.name())

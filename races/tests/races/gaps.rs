@@ -110,3 +110,8 @@ async fn oa_06_a_link_that_is_looked_up_before_is_noticed() {
 async fn oa_13_a_user_who_is_stored_before_the_link_is_noticed() {
     notices(Race::FirstLogin, Gap::LinkedWithoutLock).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn oa_14_a_login_that_links_whatever_became_of_the_account_is_noticed() {
+    notices(Race::UnlinkVsLogin, Gap::LinkedInAnyCase).await;
+}

@@ -102,6 +102,11 @@ async fn av_08_oa_13_many_first_logins_by_one_identity_make_one_user() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn av_08_oa_14_no_login_links_again_what_is_unlinked() {
+    holds(Race::UnlinkVsLogin).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn av_08_oa_06_no_link_outlives_its_user() {
     holds(Race::DeletionVsLinking).await;
 }
