@@ -89,9 +89,9 @@ impl Other {
                 "SELECT pid::bigint FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
             }
             Self::MySql(_) => {
-                "SELECT CAST(p.id AS SIGNED) FROM information_schema.innodb_trx t \
-                 JOIN information_schema.processlist p ON p.id = t.trx_mysql_thread_id \
-                 WHERE p.db = DATABASE() AND t.trx_state = 'LOCK WAIT'"
+                "SELECT CAST(p.id AS SIGNED) FROM information_schema.processlist p \
+                 LEFT JOIN information_schema.innodb_trx t ON p.id = t.trx_mysql_thread_id \
+                 WHERE p.db = DATABASE() AND (t.trx_state = 'LOCK WAIT' OR p.state = 'Waiting for table metadata lock')"
             }
         });
         waiting.await.len()
@@ -120,6 +120,23 @@ impl Other {
         })
         .await
         .unwrap();
+    }
+
+    /// Nobody can even read.
+    async fn lock_table(&mut self) {
+        let lock = match self {
+            Self::Postgres(_) => "BEGIN; LOCK TABLE \"user\"",
+            Self::MySql(_) => "LOCK TABLES `user` WRITE",
+        };
+        self.run(lock).await.unwrap();
+    }
+
+    async fn unlock_table(&mut self) {
+        let unlock = match self {
+            Self::Postgres(_) => "ROLLBACK",
+            Self::MySql(_) => "UNLOCK TABLES",
+        };
+        self.run(unlock).await.unwrap();
     }
 
     /// Ends the connections of everybody else.
@@ -186,7 +203,21 @@ async fn ended_by_the_server(engine: Engine) {
         other.end_all().await;
         assert!(failures(&store, &user).await <= 1, "it was lent again");
     }
-    // Many that were at work: they are told so, and nobody is lent what is left of them.
+    // Many that were reading, and many that were writing: they are told so, and nobody is lent what is left of them.
+    other.lock_table().await;
+    let mut ended = JoinSet::new();
+    for _ in 0..CROWD {
+        let (store, id) = (store.clone(), user.id);
+        ended.spawn(async move { store.get(&id).await.map(|user| user.is_some()) });
+    }
+    until(async || other.waiting().await == CROWD as usize).await;
+    other.end_all().await;
+    while let Some(one) = ended.join_next().await {
+        let answer = one.unwrap();
+        assert!(matches!(answer, Err(DatabaseError::Unavailable(_))), "{answer:?}");
+    }
+    other.unlock_table().await;
+    assert_eq!(failures(&store, &user).await, 0);
     let mut ended = crowd(&store, &user, &mut other).await;
     other.end_all().await;
     while let Some(one) = ended.join_next().await {
