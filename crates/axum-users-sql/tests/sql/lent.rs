@@ -139,6 +139,30 @@ impl Other {
         self.run(unlock).await.unwrap();
     }
 
+    /// From now on changes of users fail with this code.
+    async fn refuse_changes(&mut self, code: &str) {
+        let statements = match self {
+            Self::Postgres(_) => [
+                format!(
+                    "CREATE OR REPLACE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS \
+                     $$ BEGIN RAISE EXCEPTION 'refused' USING ERRCODE = '{code}'; END $$"
+                ),
+                "CREATE OR REPLACE TRIGGER refuse BEFORE UPDATE ON \"user\" FOR EACH ROW EXECUTE FUNCTION refuse()"
+                    .into(),
+            ],
+            Self::MySql(_) => [
+                "DROP TRIGGER IF EXISTS refuse".into(),
+                format!(
+                    "CREATE TRIGGER refuse BEFORE UPDATE ON `user` FOR EACH ROW \
+                     SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = {code}"
+                ),
+            ],
+        };
+        for sql in statements {
+            self.run(&sql).await.unwrap();
+        }
+    }
+
     /// Ends the connections of everybody else.
     async fn end_all(&mut self) {
         for number in self.others().await {
@@ -246,6 +270,30 @@ async fn av_03_av_06_connections_that_postgres_ended_fail_one_call_and_are_not_l
 #[tokio::test(flavor = "multi_thread")]
 async fn av_03_av_06_connections_that_mariadb_ended_fail_one_call_and_are_not_lent_again() {
     ended_by_the_server(Engine::MySql).await;
+}
+
+/// Not every server closes the connection at once.
+#[tokio::test]
+async fn av_03_the_code_of_an_error_says_whether_its_connection_is_lent_again() {
+    for (engine, codes) in [
+        (Engine::Postgres, [("57P01", false), ("57P03", false), ("08006", false), ("23514", true)]),
+        (Engine::MySql, [("1053", false), ("1927", false), ("1159", false), ("1644", true)]),
+    ] {
+        let url = engine.empty().await;
+        let store = SqlStore::<()>::builder(&url).max_connections(1).connect().await.unwrap();
+        let user = king(&store).await;
+        let mut other = Other::on(engine, &url).await;
+        for (code, is_kept) in codes {
+            other.refuse_changes(code).await;
+            until(async || other.others().await.len() == 1).await;
+            let before = other.others().await;
+            let error = store.update(&user.id, verified()).await.unwrap_err();
+            assert_eq!(matches!(error, DatabaseError::Driver(_)), is_kept, "{code}: {error:?}");
+            assert_eq!(matches!(error, DatabaseError::Unavailable(_)), !is_kept, "{code}: {error:?}");
+            assert!(store.get(&user.id).await.unwrap().is_some());
+            assert_eq!(other.others().await == before, is_kept, "{code}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
