@@ -20,6 +20,9 @@ mod mail;
 #[path = "../minimal.rs"]
 mod minimal;
 #[expect(dead_code, reason = "`main` is not called here")]
+#[path = "../mongodb.rs"]
+mod mongodb;
+#[expect(dead_code, reason = "`main` is not called here")]
 #[path = "../own_columns.rs"]
 mod own_columns;
 #[expect(dead_code, reason = "`main` is not called here")]
@@ -281,6 +284,20 @@ async fn tokens_live_in_redis() {
     assert_eq!(stranger.get("/hello").await.0, 401);
     assert_eq!(client.send("POST", "/auth/redis/logout", "text/plain", String::new()).await.status(), 204);
     assert_eq!(client.get("/hello").await.0, 401);
+}
+
+#[tokio::test]
+async fn users_live_in_mongodb() {
+    let url = std::env::var("AXUM_USERS_TEST_MONGODB_URL").expect("AXUM_USERS_TEST_MONGODB_URL: see CONTRIBUTING.md");
+    let url = format!("{}/example{}", url.trim_end_matches('/'), std::process::id());
+    let mut client = Client::new(mongodb::app(&url).await.unwrap());
+    let profile = json!({ "first_name": "Arthur", "settings": { "theme": "dark" } });
+    client.register("", "arthur@camelot.bt", profile).await;
+    client.log_in("/auth/database/login", "arthur@camelot.bt").await;
+    let me: Value = serde_json::from_str(&client.get("/users/me").await.1).unwrap();
+    let id = me["id"].as_str().unwrap();
+    assert_eq!(id.len(), 24);
+    assert_eq!(client.get("/hello").await, (200, format!("Hello Arthur, {id} in dark")));
 }
 
 #[tokio::test]

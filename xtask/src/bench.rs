@@ -64,7 +64,7 @@ pub(crate) fn timing(arguments: &[String], interrupt: &Interrupt) -> Result<()> 
 
 fn with_services(steps: &[&[&str]], interrupt: &Interrupt) -> Result<()> {
     let mut services = Services::start_missing(interrupt)?;
-    let urls = services.ready()?;
+    let (urls, _) = services.ready()?;
     for arguments in steps {
         let mut command = cargo();
         command.args(*arguments).envs(urls.iter().map(|(variable, url)| (variable, url)));

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::{
     process::{Interrupt, cargo, run as run_process, say},
-    services::Services,
+    services::{Absent, Services},
 };
 
 /// One call of cargo.
@@ -40,14 +40,14 @@ const STEPS: &[Step] = &[
 /// The step that failed, or the service that could not be had: nothing is skipped.
 pub(crate) fn run(quick: bool, interrupt: &Interrupt) -> Result<()> {
     let mut services = Services::start_missing(interrupt)?;
-    let mut urls = None;
+    let mut ready = None;
     let mut durations = Vec::new();
     for step in STEPS.iter().filter(|step| step.tests || !quick) {
-        if step.tests && urls.is_none() {
-            urls = Some(services.ready()?);
+        if step.tests && ready.is_none() {
+            ready = Some(services.ready()?);
         }
-        let urls = urls.as_deref().unwrap_or_default();
-        durations.push((step.name, run_step(step, urls, interrupt)?));
+        let (urls, absent) = ready.as_ref().map_or((&[][..], &[][..]), |(urls, absent)| (urls, absent));
+        durations.push((step.name, run_step(step, urls, absent, interrupt)?));
         services.check()?;
     }
     drop(services);
@@ -55,15 +55,25 @@ pub(crate) fn run(quick: bool, interrupt: &Interrupt) -> Result<()> {
         say(format_args!("{name:>10} {:>7.1} s", duration.as_secs_f64()));
     }
     say(format_args!("all {} steps passed", durations.len()));
+    for Absent { name, word, reason } in ready.iter().flat_map(|(_, absent)| absent) {
+        say(format_args!(
+            "BUT {name} could not be had, and tests with `{word}` in their names were left out: {reason}"
+        ));
+    }
     Ok(())
 }
 
-fn run_step(step: &Step, urls: &[(&str, String)], interrupt: &Interrupt) -> Result<Duration> {
-    let line = format!("cargo {}", step.arguments.join(" "));
+fn run_step(step: &Step, urls: &[(&str, String)], absent: &[Absent], interrupt: &Interrupt) -> Result<Duration> {
+    let mut arguments = step.arguments.to_vec();
+    if step.tests && !absent.is_empty() {
+        arguments.push("--");
+        arguments.extend(absent.iter().flat_map(|absent| ["--skip", absent.word]));
+    }
+    let line = format!("cargo {}", arguments.join(" "));
     say(format_args!("==> {}: {line}", step.name));
     let began = Instant::now();
     let mut command = cargo();
-    command.args(step.arguments).envs(step.environment.iter().copied());
+    command.args(&arguments).envs(step.environment.iter().copied());
     command.envs(urls.iter().map(|(variable, url)| (variable, url)));
     let status = run_process(&mut command, interrupt).with_context(|| format!("in step `{}`", step.name))?;
     let duration = began.elapsed();

@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 
 use crate::{
     email::{Email, EmailKey},
-    oauth::{NewOAuthAccount, OAuthAccount, OAuthIdentity},
+    oauth::{AccountId, NewOAuthAccount, OAuthAccount, OAuthIdentity},
     outbox::{Claimed, Message, Settled, StoredMessage},
     password::PasswordHash,
     profile::UserProfile,
@@ -335,7 +335,7 @@ pub trait UserDatabase<P: UserProfile>: Send + Sync + 'static {
     fn remove_oauth_account(
         &self,
         id: &P::Id,
-        account: &P::Id,
+        account: AccountId,
         only_if: Vec<Condition>,
     ) -> impl Future<Output = Result<Outcome<bool>, DatabaseError>> + Send {
         let _ = (id, account, only_if);

@@ -13,8 +13,8 @@ use crate::{
     hooks::{Delivery, PasswordContext, RequestInfo, UserHooks, Veto},
     mail::{Mail, Mailer, Undelivered},
     oauth::{
-        AuthorizationRequest, ExternalIdentity, NewOAuthAccount, OAuthAccount, OAuthClient, OAuthClientError,
-        OAuthCode, OAuthIdentity, OAuthToken,
+        AccountId, AuthorizationRequest, ExternalIdentity, NewOAuthAccount, OAuthAccount, OAuthClient,
+        OAuthClientError, OAuthCode, OAuthIdentity, OAuthToken,
     },
     outbox::{Claimed, Message, Settled, StoredMessage},
     password::InvalidPassword,
@@ -76,7 +76,7 @@ erase! {
         fn create_with_oauth_account(user: NewUser<P>, account: NewOAuthAccount) -> Result<User<P>, DatabaseError>;
         fn put_oauth_account(id: &'a P::Id, account: NewOAuthAccount, only_if: Vec<Condition>) -> Result<Outcome<User<P>>, DatabaseError>;
         fn oauth_accounts(id: &'a P::Id) -> Result<Vec<OAuthAccount<P>>, DatabaseError>;
-        fn remove_oauth_account(id: &'a P::Id, account: &'a P::Id, only_if: Vec<Condition>) -> Result<Outcome<bool>, DatabaseError>;
+        fn remove_oauth_account(id: &'a P::Id, account: AccountId, only_if: Vec<Condition>) -> Result<Outcome<bool>, DatabaseError>;
         fn ping() -> Result<(), DatabaseError>;
     }
 }

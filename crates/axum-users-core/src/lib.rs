@@ -43,12 +43,12 @@ pub use database::{
 pub use email::{Email, EmailKey, InvalidEmail};
 pub use error::{BadOAuthState, Error, error_chain};
 pub use hooks::{Delivery, PasswordContext, RequestInfo, UserHooks, Veto};
-pub use id::UserId;
+pub use id::{ObjectId, UserId};
 pub use json::{JsonError, JsonInput};
 pub use manager::{Acting, Authenticated, FRESH, OAuthReturn, OAuthStart, UserManager, UserManagerBuilder};
 pub use oauth::{
-    AnyOAuthClient, ExternalIdentity, NewOAuthAccount, OAuthAccount, OAuthClient, OAuthClientError, OAuthIdentity,
-    OAuthKeys, OAuthRules, OAuthToken,
+    AccountId, AnyOAuthClient, ExternalIdentity, NewOAuthAccount, OAuthAccount, OAuthClient, OAuthClientError,
+    OAuthIdentity, OAuthKeys, OAuthRules, OAuthToken,
 };
 pub use outbox::{Message, Task};
 pub use password::{

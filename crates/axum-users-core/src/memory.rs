@@ -14,7 +14,7 @@ use crate::{
     },
     email::EmailKey,
     id::UserId,
-    oauth::{NewOAuthAccount, OAuthAccount, OAuthIdentity, ProviderToken},
+    oauth::{AccountId, NewOAuthAccount, OAuthAccount, OAuthIdentity, ProviderToken},
     outbox::{Claimed, Message, Queue, Settled, StoredMessage},
     profile::UserProfile,
     refresh::{NewRefreshToken, Rotation, StoredRefreshToken, Successor, Verdict, successor_row},
@@ -309,12 +309,12 @@ impl<P: UserProfile> UserDatabase<P> for MemoryStore<P> {
     async fn remove_oauth_account(
         &self,
         id: &P::Id,
-        account: &P::Id,
+        account: AccountId,
         only_if: Vec<Condition>,
     ) -> Result<Outcome<bool>, DatabaseError> {
         let mut tables = self.tables();
         let Some(user) = tables.find(|user| user.id == *id) else { return Ok(Outcome::Missing) };
-        let is_it = |it: &OAuthAccount<P>| it.user_id == *id && it.id == *account;
+        let is_it = |it: &OAuthAccount<P>| it.user_id == *id && it.id == account;
         if !tables.accounts.iter().any(|(_, it)| is_it(it)) {
             return Ok(Outcome::Done(false));
         }
@@ -476,6 +476,8 @@ impl<P: UserProfile> Tables<P> {
             }
             None => {
                 let id = P::Id::generate().map_or_else(|| self.count(), Ok)?;
+                let id = AccountId::of(&id)
+                    .ok_or_else(|| DatabaseError::Driver("this store has no ids of this kind".into()))?;
                 let (oauth_name, account_id) = (identity.oauth_name().to_owned(), identity.account_id().to_owned());
                 let account = OAuthAccount {
                     id,

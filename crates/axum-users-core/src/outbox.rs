@@ -20,7 +20,13 @@ use serde_json::{Value as Json, json};
 use time::{Date, OffsetDateTime};
 
 use crate::{
-    database::DatabaseError, email::Email, hooks::RequestInfo, password::PasswordHash, random, session::TokenHash,
+    database::DatabaseError,
+    email::Email,
+    hooks::RequestInfo,
+    id::{ObjectId, UserId as _},
+    password::PasswordHash,
+    random,
+    session::TokenHash,
     value::Value,
 };
 
@@ -357,6 +363,7 @@ fn tagged(value: &Value) -> Json {
         Value::Text(it) => json!({ "text": it }),
         Value::Bytes(it) => json!({ "bytes": STANDARD.encode(it) }),
         Value::Uuid(it) => json!({ "uuid": it.to_string() }),
+        Value::ObjectId(it) => json!({ "object_id": it.to_string() }),
         Value::Date(it) => json!({ "date": it.to_julian_day() }),
         Value::Timestamp(it) => json!({ "timestamp": it.unix_timestamp_nanos().to_string() }),
         Value::Json(it) => json!({ "json": it }),
@@ -375,6 +382,7 @@ fn untagged(json: &Json) -> Option<Value> {
         "text" => Value::Text(it.as_str()?.to_owned()),
         "bytes" => Value::Bytes(STANDARD.decode(it.as_str()?).ok()?),
         "uuid" => Value::Uuid(it.as_str()?.parse().ok()?),
+        "object_id" => Value::ObjectId(ObjectId::parse(it.as_str()?)?),
         "date" => Value::Date(Date::from_julian_day(it.as_i64()?.try_into().ok()?).ok()?),
         "timestamp" => Value::Timestamp(OffsetDateTime::from_unix_timestamp_nanos(it.as_str()?.parse().ok()?).ok()?),
         "json" => Value::Json(it.clone()),

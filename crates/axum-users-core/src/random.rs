@@ -48,6 +48,21 @@ pub fn uuid_v4() -> Uuid {
     uuid::Builder::from_random_bytes(bytes).into_uuid()
 }
 
+/// The bytes of an object id that is drawn at `now` (Unix seconds): the seconds, and 64 random bits.
+#[must_use]
+pub(crate) fn object_id(now: i64) -> [u8; 12] {
+    let mut bytes = [0; 12];
+    let (seconds, rest) = bytes.split_at_mut(4);
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "32 bits, around after 2106 as MongoDB's own"
+    )]
+    seconds.copy_from_slice(&(now as u32).to_be_bytes());
+    fill(rest);
+    bytes
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;

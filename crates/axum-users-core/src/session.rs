@@ -84,6 +84,12 @@ impl SessionId {
         Self(token.as_str().chars().take(Self::LENGTH).collect())
     }
 
+    /// Whether a stored token that names no session is of this one: it is stored as its hash, or as it was issued.
+    #[must_use]
+    pub fn is_of_stored(&self, stored: &str) -> bool {
+        stored.get(..Self::LENGTH) == Some(self.as_str()) || Self::of(&TokenHash::of(stored)) == *self
+    }
+
     /// Exactly what we write; `None` for any other text.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {

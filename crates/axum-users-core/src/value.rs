@@ -13,6 +13,8 @@ use time::{
 };
 use uuid::Uuid;
 
+use crate::id::ObjectId;
+
 /// The kind of a column: which [`Value`] it holds when it is not null.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -29,6 +31,8 @@ pub enum Kind {
     Bytes,
     /// A UUID.
     Uuid,
+    /// An object id of MongoDB; no column of the application's own.
+    ObjectId,
     /// A calendar date, `2026-11-24` on the wire.
     Date,
     /// An instant with microseconds, RFC 3339 in UTC on the wire.
@@ -55,6 +59,8 @@ pub enum Value {
     Bytes(Vec<u8>),
     /// See [`Kind::Uuid`].
     Uuid(Uuid),
+    /// See [`Kind::ObjectId`].
+    ObjectId(ObjectId),
     /// See [`Kind::Date`].
     Date(Date),
     /// See [`Kind::Timestamp`].
@@ -285,6 +291,7 @@ impl Kind {
             Self::Text => json!({ "type": "string" }),
             Self::Bytes => json!({ "type": "string", "contentEncoding": "base64" }),
             Self::Uuid => json!({ "type": "string", "format": "uuid" }),
+            Self::ObjectId => json!({ "type": "string", "maxLength": 24, "minLength": 24, "pattern": "^[0-9a-f]{24}$" }),
             Self::Date => json!({ "type": "string", "format": "date" }),
             Self::Timestamp => json!({ "type": "string", "format": "date-time" }),
             Self::Json => json!({}),
@@ -307,6 +314,7 @@ impl Serialize for Value {
             Self::Text(it) => serializer.serialize_str(it),
             Self::Bytes(it) => serializer.serialize_str(&base64::engine::general_purpose::STANDARD.encode(it)),
             Self::Uuid(it) => serializer.collect_str(it),
+            Self::ObjectId(it) => serializer.collect_str(it),
             Self::Date(it) => serializer.serialize_str(&it.format(&DATE).map_err(S::Error::custom)?),
             Self::Timestamp(it) => {
                 let text = it.to_offset(UtcOffset::UTC).format(&Rfc3339).map_err(S::Error::custom)?;
@@ -329,6 +337,7 @@ impl Value {
             Self::Text(_) => Kind::Text,
             Self::Bytes(_) => Kind::Bytes,
             Self::Uuid(_) => Kind::Uuid,
+            Self::ObjectId(_) => Kind::ObjectId,
             Self::Date(_) => Kind::Date,
             Self::Timestamp(_) => Kind::Timestamp,
             Self::Json(_) => Kind::Json,

@@ -6,8 +6,8 @@ use axum::Router;
 use axum_users::{
     AccessTokenDatabase, AuthBackend, BearerTransport, BreachedPasswordsRange, CookieTransport, DatabaseStrategy,
     DefaultHasher, JwtStrategy, KnownDevices, OAuthKeys, PasswordPool, RedisStrategy, RefreshTokenDatabase,
-    RefreshTokens, SameSite, Secret, SqlStore, SqlStoreBuilder, Strategy, TokenSettings, UserDatabase, UserId,
-    UserManager, UserProfile, Users, UsersBuilder,
+    RefreshTokens, SameSite, Secret, Strategy, TokenSettings, UserDatabase, UserId, UserManager, UserProfile, Users,
+    UsersBuilder,
     jwt::{JwtKey, JwtKeys},
     memory::MemoryStore,
     openapi::OpenApi,
@@ -22,22 +22,23 @@ use crate::{
         TokenLifetime, TransportSettings,
     },
     pages,
-    profile::{self, ServerProfile},
+    profile::ServerProfile,
     secrets::{OAuthSecrets, Secrets, SigningSecret},
+    storage::{Storage, install_profile},
     web,
 };
 
-/// A server that is ready to serve, for one type of id.
-pub(crate) struct App<Id: UserId> {
-    pub(crate) users: Users<ServerProfile<Id>>,
-    pub(crate) store: SqlStore<ServerProfile<Id>>,
+/// A server that is ready to serve, over one store.
+pub(crate) struct App<S: Storage> {
+    pub(crate) users: Users<ServerProfile<S::Id>>,
+    pub(crate) store: S,
     pub(crate) router: Router,
 }
 
-impl<Id: UserId> App<Id> {
+impl<S: Storage> App<S> {
     /// Opens everything.
     pub(crate) async fn open(config: &Config, secrets: &Secrets) -> Result<Self, Failure> {
-        let store = store_builder::<Id>(config)?.connect().await?;
+        let store = S::open(config).await?;
         let users = users(config, store.clone(), secrets, breached(config)?)?;
         if config.mail.is_some() {
             // Messages of an earlier run leave now.
@@ -48,35 +49,8 @@ impl<Id: UserId> App<Id> {
     }
 }
 
-/// The store as it is configured, not yet connected.
-pub(crate) fn store_builder<Id: UserId>(config: &Config) -> Result<SqlStoreBuilder<ServerProfile<Id>>, Failure> {
-    if !profile::install(&config.columns) {
-        return Err(Failure::failed("this process serves other own columns already"));
-    }
-    let database = &config.database;
-    let mut builder = SqlStore::builder(database.url.expose())
-        .user_table(&database.user_table)
-        .access_token_table(&database.access_token_table)
-        .max_connections(database.max_connections)
-        .migrate(database.migrate_on_start)
-        .adopt(database.adopt);
-    if let Some(table) = &database.oauth_account_table {
-        builder = builder.oauth_account_table(table);
-    }
-    if let Some(limit) = database.time_limit {
-        builder = builder.time_limit(limit);
-    }
-    for (ours, theirs) in &database.columns {
-        builder = builder.column(*ours, theirs);
-    }
-    Ok(builder)
-}
-
 /// The rules alone, for the command line.
-pub(crate) fn manager<Id: UserId>(
-    config: &Config,
-    store: SqlStore<ServerProfile<Id>>,
-) -> Result<UserManager<ServerProfile<Id>>, Failure> {
+pub(crate) fn manager<S: Storage>(config: &Config, store: S) -> Result<UserManager<ServerProfile<S::Id>>, Failure> {
     let mut builder = UserManager::builder(store);
     if let Some((list, on_failure)) = breached(config)? {
         builder = builder.breached_passwords(list, on_failure);
@@ -96,9 +70,7 @@ pub(crate) fn manager<Id: UserId>(
 
 /// The OpenAPI document of this configuration; nothing is opened for it.
 pub(crate) fn openapi<Id: UserId>(config: &Config) -> Result<OpenApi, Failure> {
-    if !profile::install(&config.columns) {
-        return Err(Failure::failed("this process serves other own columns already"));
-    }
+    install_profile(config)?;
     let users = users::<Id, _>(config, MemoryStore::new(), &Secrets::unused(), None)?;
     Ok(web::openapi(&users))
 }

@@ -13,6 +13,7 @@ mod pages;
 mod profile;
 mod secrets;
 mod serve;
+mod storage;
 mod web;
 
 use std::{ffi::OsString, process::ExitCode};
@@ -34,10 +35,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 /// # Errors
 /// [`AppError`] says what cannot be used, or did not work.
 pub async fn app(config: &Config) -> Result<axum::Router, AppError> {
-    async fn open<Id: axum_users::UserId>(config: &Config) -> Result<axum::Router, Failure> {
-        Ok(app::App::<Id>::open(config, &config.secrets.or_make(config.uses())?).await?.router)
+    async fn open<S: storage::Storage>(config: &Config) -> Result<axum::Router, Failure> {
+        Ok(app::App::<S>::open(config, &config.secrets.or_make(config.uses())?).await?.router)
     }
-    cli::for_id!(config, Id => open::<Id>(config).await).map_err(|failure| AppError(failure.message()))
+    storage::for_store!(config, Store => open::<Store>(config).await).map_err(|failure| AppError(failure.message()))
 }
 
 /// Why there is no [`app`].

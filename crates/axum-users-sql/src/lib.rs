@@ -28,4 +28,4 @@ mod users;
 
 pub use builder::SqlStoreBuilder;
 pub use schema::SchemaError;
-pub use store::SqlStore;
+pub use store::{SqlId, SqlStore};

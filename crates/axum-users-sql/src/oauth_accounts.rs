@@ -4,8 +4,8 @@
 //! other system hold tokens in clear and have no key until they are written here; it may have several for one account.
 
 use axum_users_core::{
-    Condition, Conflict, DatabaseError, Kind, NewOAuthAccount, NewUser, OAuthAccount, OAuthIdentity, Outcome, Secret,
-    User, UserId as _, UserProfile, Value, WithOAuthAccount, oauth::ProviderToken,
+    AccountId, Condition, Conflict, DatabaseError, Kind, NewOAuthAccount, NewUser, OAuthAccount, OAuthIdentity,
+    Outcome, User, UserId as _, UserProfile, Value, WithOAuthAccount, oauth::ProviderToken,
 };
 
 use crate::{
@@ -134,7 +134,7 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
                 }
                 None => &self.sql.accounts.update,
             };
-            values.push(self.id(&row.account.id));
+            values.push(account_id(row.account.id));
             transaction.execute(statement.clone(), self.arguments(values)?).await?;
         }
         Ok(())
@@ -148,7 +148,7 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
     pub(crate) async fn remove_oauth_account(
         &self,
         id: &P::Id,
-        account: &P::Id,
+        account: AccountId,
         only_if: Vec<Condition>,
     ) -> Result<Outcome<bool>, DatabaseError> {
         retried!(self, self.try_remove_oauth_account(id, account, &only_if))
@@ -157,7 +157,7 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
     async fn try_remove_oauth_account(
         &self,
         id: &P::Id,
-        account: &P::Id,
+        account: AccountId,
         only_if: &[Condition],
     ) -> Result<Outcome<bool>, Failure> {
         let of_accounts = |condition: &&Condition| matches!(condition, Condition::AnotherOAuthAccountRemains);
@@ -169,7 +169,7 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
         let arguments = self.arguments(vec![self.id(id)])?;
         let rows = transaction.fetch(self.sql.accounts.of_user.clone(), arguments).await?;
         let rows = rows.iter().map(|row| self.account(row, 0)).collect::<Result<Vec<_>, _>>()?;
-        let Some(removed) = rows.iter().find(|row| row.account.id == *account) else { return Ok(Outcome::Done(false)) };
+        let Some(removed) = rows.iter().find(|row| row.account.id == account) else { return Ok(Outcome::Done(false)) };
         let name_and_id = |row: &StoredAccount<P>| (row.account.oauth_name.clone(), row.account.account_id.clone());
         let (gone, remaining): (Vec<_>, Vec<_>) = rows.iter().partition(|row| name_and_id(row) == name_and_id(removed));
         if remaining.is_empty()
@@ -178,7 +178,7 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
             return Ok(Outcome::Refused(broken.clone()));
         }
         for row in gone {
-            let arguments = self.arguments(vec![self.id(&row.account.id)])?;
+            let arguments = self.arguments(vec![account_id(row.account.id)])?;
             transaction.execute(self.sql.accounts.delete.clone(), arguments).await?;
         }
         transaction.commit().await?;
@@ -205,11 +205,11 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
     /// The account in a row, from `index` on.
     fn account(&self, row: &E::Row, index: usize) -> Result<StoredAccount<P>, DatabaseError> {
         let optional = |at| read::<Option<String>, E>(row, index + at);
-        let token = |sealed: Option<String>, plain: Option<String>| {
-            sealed.map(ProviderToken::Sealed).or_else(|| plain.map(|it| ProviderToken::Plain(Secret::from(it))))
-        };
+        let token =
+            |sealed: Option<String>, plain: Option<String>| ProviderToken::stored(sealed.as_deref(), plain.as_deref());
         let account = OAuthAccount {
-            id: read::<P::Id, E>(row, index)?,
+            id: AccountId::of(&read::<P::Id, E>(row, index)?)
+                .ok_or_else(|| DatabaseError::Driver("an account with an id of another kind".into()))?,
             user_id: read::<P::Id, E>(row, index + 1)?,
             oauth_name: read::<String, E>(row, index + 2)?,
             account_id: read::<String, E>(row, index + 3)?,
@@ -225,6 +225,11 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
 
 fn identity_values(identity: &OAuthIdentity) -> Vec<(Kind, Value)> {
     vec![text(identity.account_id()), text(identity.oauth_name())]
+}
+
+fn account_id(id: AccountId) -> (Kind, Value) {
+    let value = id.to_value();
+    (value.kind().unwrap_or(Kind::Text), value)
 }
 
 fn optional(value: Option<String>) -> (Kind, Value) {

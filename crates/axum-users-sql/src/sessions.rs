@@ -1,7 +1,7 @@
 //! Sessions in SQL.
 
 use axum_users_core::{
-    DatabaseError, EndTokens, Kind, NewSession, SessionId, SessionState, StoredSession, TokenHash, UserProfile, Value,
+    DatabaseError, EndTokens, Kind, NewSession, SessionId, SessionState, StoredSession, UserProfile, Value,
 };
 
 use crate::{
@@ -83,7 +83,7 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
         let arguments = self.arguments(vec![self.id(id)])?;
         for row in transaction.fetch(self.sql.tokens_without_session.clone(), arguments).await? {
             let stored = read::<String, E>(&row, 0)?;
-            if is_of(&stored, &session.id) {
+            if session.id.is_of_stored(&stored) {
                 let arguments = self.arguments(vec![text(&stored)])?;
                 transaction.execute(self.sql.token_delete.clone(), arguments).await?;
             }
@@ -188,9 +188,4 @@ pub(crate) fn state<E: Engine>(row: &E::Row, index: usize) -> Result<Option<Sess
 /// The id of a session at `index`, if there is one.
 pub(crate) fn session_id<E: Engine>(row: &E::Row, index: usize) -> Result<Option<SessionId>, DatabaseError> {
     Ok(read::<Option<String>, E>(row, index)?.as_deref().and_then(SessionId::parse))
-}
-
-/// Whether a stored token that names no session belongs to this one: it is stored as its hash, or as it was issued.
-fn is_of(stored: &str, session: &SessionId) -> bool {
-    stored.get(..session.as_str().len()) == Some(session.as_str()) || SessionId::of(&TokenHash::of(stored)) == *session
 }

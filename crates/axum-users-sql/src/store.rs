@@ -3,13 +3,14 @@
 use std::{future::Future, sync::Arc};
 
 use axum_users_core::{
-    AccessTokenDatabase, BucketKey, Condition, DatabaseError, EmailKey, Kind, Limit, NewOAuthAccount, NewRefreshToken,
-    NewSession, NewToken, NewUser, OAuthAccount, OAuthIdentity, Outcome, RefreshTokenDatabase, Rotation, SessionId,
-    StoredSession, StoredToken, Successor, Taken, TokenHash, User, UserChange, UserDatabase, UserProfile, Value,
-    WithOAuthAccount, WithSession,
+    AccessTokenDatabase, AccountId, BucketKey, Condition, DatabaseError, EmailKey, Kind, Limit, NewOAuthAccount,
+    NewRefreshToken, NewSession, NewToken, NewUser, OAuthAccount, OAuthIdentity, Outcome, RefreshTokenDatabase,
+    Rotation, SessionId, StoredSession, StoredToken, Successor, Taken, TokenHash, User, UserChange, UserDatabase,
+    UserId, UserProfile, Value, WithOAuthAccount, WithSession,
     outbox::{Claimed, Message, Settled, StoredMessage},
 };
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use crate::{
     builder::SqlStoreBuilder,
@@ -99,7 +100,17 @@ async fn uninterrupted<T: Send + 'static>(
     tokio::spawn(work).await.unwrap_or_else(|error| Err(DatabaseError::Driver(error.into())))
 }
 
-impl<P: UserProfile> SqlStore<P> {
+/// A type of ids that SQL keeps: UUIDs, and `i64`, which the database counts.
+#[diagnostic::on_unimplemented(
+    message = "SQL keeps no users whose ids are `{Self}`",
+    note = "use `uuid::Uuid` (default) or `i64`: `#[profile(id = i64)]`"
+)]
+pub trait SqlId: UserId {}
+
+impl SqlId for Uuid {}
+impl SqlId for i64 {}
+
+impl<P: UserProfile<Id: SqlId>> SqlStore<P> {
     /// Connects, and makes the tables when they are missing. See [`SqlStoreBuilder`] for everything else.
     ///
     /// # Errors
@@ -112,7 +123,9 @@ impl<P: UserProfile> SqlStore<P> {
     pub fn builder(url: &str) -> SqlStoreBuilder<P> {
         SqlStoreBuilder::new(url)
     }
+}
 
+impl<P: UserProfile> SqlStore<P> {
     /// Closes the connections, once what runs has finished.
     pub async fn close(&self) {
         on_engine!(self, store => store.pool.close().await);
@@ -237,11 +250,11 @@ impl<P: UserProfile> UserDatabase<P> for SqlStore<P> {
     async fn remove_oauth_account(
         &self,
         id: &P::Id,
-        account: &P::Id,
+        account: AccountId,
         only_if: Vec<Condition>,
     ) -> Result<Outcome<bool>, DatabaseError> {
-        let (id, account) = (id.clone(), account.clone());
-        finished!(self, store => store.remove_oauth_account(&id, &account, only_if))
+        let id = id.clone();
+        finished!(self, store => store.remove_oauth_account(&id, account, only_if))
     }
     async fn ping(&self) -> Result<(), DatabaseError> {
         within_limit!(self, store => store.ping())

@@ -130,9 +130,9 @@ async fn life<P: SampleProfile>(db: impl UserDatabase<P>) {
     let other = stored(&db, 2).await;
     assert_eq!(ids(&db, &other.id).await, [""; 0]);
     // Of somebody else, of nobody, and then really.
-    assert!(!done(db.remove_oauth_account(&other.id, &found.id, Vec::new()).await));
-    assert!(done(db.remove_oauth_account(&created.id, &found.id, Vec::new()).await));
-    assert!(!done(db.remove_oauth_account(&created.id, &found.id, Vec::new()).await));
+    assert!(!done(db.remove_oauth_account(&other.id, found.id, Vec::new()).await));
+    assert!(done(db.remove_oauth_account(&created.id, found.id, Vec::new()).await));
+    assert!(!done(db.remove_oauth_account(&created.id, found.id, Vec::new()).await));
     assert_eq!(ids(&db, &created.id).await, ["github 1"]);
     assert_eq!(owner(&db, "google", "1").await, None);
     done(db.put_oauth_account(&other.id, account("google", "1"), Vec::new()).await);
@@ -203,12 +203,12 @@ async fn conditions<P: SampleProfile>(db: impl UserDatabase<P>) {
     done(db.put_oauth_account(&user.id, account("google", "1"), holds()).await);
     let another = || vec![Condition::AnotherOAuthAccountRemains];
     let [only] = <[_; 1]>::try_from(db.oauth_accounts(&user.id).await.expect("a list")).expect("one account");
-    let refused = db.remove_oauth_account(&user.id, &only.id, late()).await.expect("an answer");
+    let refused = db.remove_oauth_account(&user.id, only.id, late()).await.expect("an answer");
     assert!(matches!(refused, Outcome::Refused(Condition::TokensValidAfterIs(_))));
-    let refused = db.remove_oauth_account(&user.id, &only.id, another()).await.expect("an answer");
+    let refused = db.remove_oauth_account(&user.id, only.id, another()).await.expect("an answer");
     assert!(matches!(refused, Outcome::Refused(Condition::AnotherOAuthAccountRemains)));
     done(db.put_oauth_account(&user.id, account("google", "2"), Vec::new()).await);
-    assert!(done(db.remove_oauth_account(&user.id, &only.id, [holds(), another()].concat()).await));
+    assert!(done(db.remove_oauth_account(&user.id, only.id, [holds(), another()].concat()).await));
     assert_eq!(ids(&db, &user.id).await, ["google 2"]);
 }
 
@@ -233,7 +233,7 @@ async fn oa_14_parallel_removals_leave_one<P: SampleProfile>(db: impl UserDataba
     for account in db.oauth_accounts(&user.id).await.expect("a list") {
         let (db, id) = (db.clone(), user.id.clone());
         running.spawn(async move {
-            let removed = db.remove_oauth_account(&id, &account.id, vec![Condition::AnotherOAuthAccountRemains]).await;
+            let removed = db.remove_oauth_account(&id, account.id, vec![Condition::AnotherOAuthAccountRemains]).await;
             matches!(removed.expect("an answer"), Outcome::Done(true))
         });
     }

@@ -1,6 +1,6 @@
 //! Profiles with a column of every kind.
 
-use axum_users_core::{Json, UserProfile};
+use axum_users_core::{Json, ObjectId, UserProfile};
 use axum_users_macros::{ColumnValue, UserProfile};
 use serde_json::json;
 use time::{Date, Month, OffsetDateTime};
@@ -44,7 +44,7 @@ macro_rules! sample {
             pub points: i64,
             /// A number.
             pub ratio: Option<f64>,
-            /// An instant.
+            /// An instant; the sample has milliseconds, which every store keeps.
             pub seen: Option<OffsetDateTime>,
             /// A reference.
             pub team: Option<Uuid>,
@@ -65,7 +65,7 @@ macro_rules! sample {
                     settings: Json(json!({ "theme": "dark", "sizes": [1, 2.5, null], "ü": "ß" })),
                     points: i64::MAX - 7,
                     ratio: Some(0.1),
-                    seen: OffsetDateTime::from_unix_timestamp_nanos(1_700_000_000_123_456_000).ok(),
+                    seen: OffsetDateTime::from_unix_timestamp_nanos(1_700_000_000_123_000_000).ok(),
                     team: Some(Uuid::from_u128(0x4fd3_477b_eccf_4ee3_8f7d_68ad_7226_1476)),
                     avatar: Some(vec![0, 255, 10, 13, 26]),
                     newsletter: true,
@@ -93,6 +93,11 @@ sample! {
 sample! {
     /// A profile whose users have numbers, which the database counts.
     CountedSample, CountedSampleUpdate, i64
+}
+
+sample! {
+    /// A profile whose users have the object ids of MongoDB.
+    ObjectSample, ObjectSampleUpdate, ObjectId
 }
 
 /// What the suites need of a profile; implement it to test with one of your own.

@@ -107,12 +107,14 @@ pub use axum_users_mail::{
     DevelopmentMailer, MailTemplates, MailTemplatesBuilder, RenderedMail, SmtpConfigError, SmtpMailer,
     SmtpMailerBuilder, TemplateError,
 };
+#[cfg(feature = "mongodb")]
+pub use axum_users_mongodb::{MongoId, MongoStore, MongoStoreBuilder, SetupError};
 #[cfg(feature = "oauth")]
 pub use axum_users_oauth::{AppleKey, OAuth2, OAuth2Endpoints, OAuthConfigError, OpenId};
 #[cfg(feature = "redis")]
 pub use axum_users_redis::{RedisClient, RedisClientBuilder, RedisConfigError, RedisStrategy};
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
-pub use axum_users_sql::{SchemaError, SqlStore, SqlStoreBuilder};
+pub use axum_users_sql::{SchemaError, SqlId, SqlStore, SqlStoreBuilder};
 
 pub use axum_users_macros::{ColumnValue, UserProfile};
 pub use backend::AuthBackend;

@@ -115,7 +115,7 @@ impl<P: UserProfile> Serialize for OAuthAccountRead<P> {
             ),
         };
         let mut map = serializer.serialize_map(None)?;
-        axum_users_core::serialize_member(&mut map, "id", &account.id)?;
+        map.serialize_entry("id", &account.id.to_value())?;
         map.serialize_entry("oauth_name", &account.oauth_name)?;
         if let Some(access) = access {
             map.serialize_entry("access_token", access)?;

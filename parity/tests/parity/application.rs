@@ -10,9 +10,9 @@ use axum::{
 };
 use axum_users::password::{Argon2Params, DefaultHasher, PasswordPool};
 use axum_users::{
-    Active, Anyone, AuthBackend, BearerTransport, Clock, CookieTransport, CurrentUser, DatabaseStrategy, Denied, Guard,
-    InvalidPassword, JwtStrategy, OAuthKeys, OAuthSettings, PasswordContext, PresentedToken, RedisClient,
-    RedisStrategy, SqlStore, TokenSettings, User, UserHooks, UserProfile, Users,
+    AccessTokenDatabase, Active, Anyone, AuthBackend, BearerTransport, Clock, CookieTransport, CurrentUser,
+    DatabaseStrategy, Denied, Guard, InvalidPassword, JwtStrategy, OAuthKeys, OAuthSettings, PasswordContext,
+    PresentedToken, RedisClient, RedisStrategy, TokenSettings, User, UserDatabase, UserHooks, UserProfile, Users,
 };
 use serde_json::json;
 
@@ -46,8 +46,10 @@ pub(crate) struct Settings {
 }
 
 /// Router and users; what the recording does with SQL is done to the store's database.
-pub(crate) async fn application<P: UserProfile>(url: &str, clock: Clock, settings: Settings) -> (Router, Users<P>) {
-    let store = SqlStore::<P>::connect(url).await.unwrap();
+pub(crate) fn application<P: UserProfile, S>(store: S, clock: Clock, settings: Settings) -> (Router, Users<P>)
+where
+    S: UserDatabase<P> + AccessTokenDatabase<P> + Clone,
+{
     let redis = RedisClient::new(&variable("AXUM_USERS_TEST_REDIS_URL")).unwrap();
     let redis = RedisStrategy::new(redis, HOUR).key_prefix(format!("parity:{}:", axum_users::random::short_token()));
     let cheap = DefaultHasher::new(Argon2Params::danger_below_floor(8, 1, 1).unwrap());

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use mongodb::bson::{Bson, Document, doc};
 use sqlx::{Connection as _, MySqlConnection, PgConnection, SqliteConnection};
 
 /// Where the replayed application keeps its users.
@@ -10,12 +11,17 @@ pub(crate) enum Engine {
     Sqlite,
     Postgres,
     MySql,
+    /// SecantusDB, or whichever was named.
+    Mongo,
+    /// FerretDB.
+    Ferret,
 }
 
 pub(crate) enum Database {
     Sqlite(SqliteConnection),
     Postgres(PgConnection),
     MySql(MySqlConnection),
+    Mongo(mongodb::Collection<Document>),
 }
 
 impl Engine {
@@ -42,6 +48,8 @@ impl Engine {
                 sqlx::raw_sql(create).execute(&mut connection).await.unwrap();
                 with_database(&server, &name)
             }
+            Self::Mongo => with_database(&variable("AXUM_USERS_TEST_MONGODB_URL"), &name),
+            Self::Ferret => with_database(&variable("AXUM_USERS_TEST_FERRETDB_URL"), &name),
         }
     }
 
@@ -50,6 +58,16 @@ impl Engine {
             Self::Sqlite => Database::Sqlite(SqliteConnection::connect(url).await.unwrap()),
             Self::Postgres => Database::Postgres(PgConnection::connect(url).await.unwrap()),
             Self::MySql => Database::MySql(MySqlConnection::connect(url).await.unwrap()),
+            Self::Mongo | Self::Ferret => {
+                let client = mongodb::Client::with_uri_str(url).await.unwrap();
+                let database = client.default_database().unwrap();
+                // The clock of the recording is not the server's. FerretDB does it, and answers what the driver cannot read.
+                let tokens = database.collection::<Document>("AccessToken");
+                let _ = tokens.drop_index("axum_users_expires_at").await;
+                let left = tokens.list_index_names().await.unwrap();
+                assert!(!left.iter().any(|name| name == "axum_users_expires_at"), "{left:?}");
+                Database::Mongo(database.collection("User"))
+            }
         }
     }
 }
@@ -75,8 +93,50 @@ impl Database {
             Self::MySql(connection) => {
                 sqlx::raw_sql(sqlx::AssertSqlSafe(quoted('`'))).execute(connection).await.unwrap();
             }
+            Self::Mongo(users) => update(users, &sql).await,
         }
     }
+}
+
+/// The statements of the recording, `UPDATE user SET field=value [WHERE field=value]`, on documents.
+async fn update(users: &mongodb::Collection<Document>, sql: &str) {
+    let sql = sql.strip_prefix("UPDATE user SET ").unwrap();
+    let (set, filter) = sql.split_once(" WHERE ").map_or((sql, None), |(set, filter)| (set, Some(filter)));
+    let pair = |text: &str| {
+        let (field, value) = text.split_once('=').unwrap();
+        let (field, value) = (field.trim(), value.trim());
+        let value = match (field, value.trim_matches('\'')) {
+            ("id", id) => Bson::from(mongodb::bson::Uuid::parse_str(id).unwrap()),
+            (_, "NULL") => Bson::Null,
+            (_, "0" | "1") => Bson::Boolean(value == "1"),
+            (_, text) => Bson::String(text.to_owned()),
+        };
+        let field = match field {
+            "id" => "_id",
+            "reset_token_hash" => "axum_users.reset_token_hash",
+            other => other,
+        };
+        (field.to_owned(), value)
+    };
+    let filter = match filter.map(|filter| filter.split_once("lower(email) LIKE ")) {
+        None => Document::new(),
+        Some(Some((_, prefix))) => {
+            doc! { "email": { "$regex": format!("^{}", prefix.trim_matches(['\'', '%'])), "$options": "i" } }
+        }
+        Some(None) => {
+            let (field, value) = pair(sql.split_once(" WHERE ").unwrap().1);
+            doc! { field: value }
+        }
+    };
+    let (field, value) = pair(set);
+    if field == "_id" {
+        // An id cannot be changed: the same user, under another one.
+        let mut user = users.find_one_and_delete(filter).await.unwrap().unwrap();
+        user.insert("_id", value);
+        users.insert_one(user).await.unwrap();
+        return;
+    }
+    users.update_many(filter, doc! { "$set": { field: value } }).await.unwrap();
 }
 
 /// What `cargo xtask test` and `cargo xtask services` name.

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use aws_lc_rs::hmac;
 use axum_users::{
-    Argon2Params, Clock, ColumnValue, DefaultHasher, Kind, PasswordHasher as _, PasswordPolicy, UserProfile, Users,
+    AccessTokenDatabase, Argon2Params, Clock, ColumnValue, DefaultHasher, Kind, MongoStore, PasswordHasher as _,
+    PasswordPolicy, SqlId, SqlStore, UserDatabase, UserProfile, Users,
 };
 use axum_users_parity::{Answer, Replay, Suite, recorded};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -58,37 +59,57 @@ const ALLOWED: &[(&str, usize, u16, &str)] = &[
 #[profile(id = i64)]
 struct Counted {}
 
+async fn sql<P: UserProfile<Id: SqlId>>(url: &str) -> SqlStore<P> {
+    SqlStore::connect(url).await.unwrap()
+}
+
+async fn mongo(url: &str) -> MongoStore<()> {
+    MongoStore::connect(url).await.unwrap()
+}
+
 macro_rules! suites {
-    ($($engine:ident: $uuid:ident $counted:ident $verified:ident $linked:ident $shown:ident;)*) => {$(
+    ($($engine:ident $open:ident: $uuid:ident $verified:ident $linked:ident $shown:ident;)*) => {$(
         #[tokio::test(flavor = "multi_thread")]
         async fn $uuid() {
-            Run::<()>::new(Engine::$engine, "main", Settings::default()).await.all().await;
-        }
-        #[tokio::test(flavor = "multi_thread")]
-        async fn $counted() {
-            Run::<Counted>::new(Engine::$engine, "integer_ids", Settings::default()).await.all().await;
+            Run::<()>::new(Engine::$engine, "main", Settings::default(), $open).await.all().await;
         }
         #[tokio::test(flavor = "multi_thread")]
         async fn $verified() {
             let settings = Settings { requires_verification: true, ..Settings::default() };
-            Run::<()>::new(Engine::$engine, "requires_verification", settings).await.all().await;
+            Run::<()>::new(Engine::$engine, "requires_verification", settings, $open).await.all().await;
         }
         #[tokio::test(flavor = "multi_thread")]
         async fn $linked() {
             let settings = Settings { associate_by_email: true, ..Settings::default() };
-            Run::<()>::new(Engine::$engine, "assoc_by_email", settings).await.all().await;
+            Run::<()>::new(Engine::$engine, "assoc_by_email", settings, $open).await.all().await;
         }
         #[tokio::test(flavor = "multi_thread")]
         async fn $shown() {
             let settings = Settings { cookie_redirect: true, ..Settings::default() };
-            Run::<()>::new(Engine::$engine, "cookie_redirect", settings).await.all().await;
+            Run::<()>::new(Engine::$engine, "cookie_redirect", settings, $open).await.all().await;
         }
     )*};
 }
 suites! {
-    Sqlite: sqlite_uuid_users sqlite_counted_users sqlite_where_verification_is_required sqlite_linked_by_address sqlite_with_accounts_shown;
-    Postgres: postgres_uuid_users postgres_counted_users postgres_where_verification_is_required postgres_linked_by_address postgres_with_accounts_shown;
-    MySql: mysql_uuid_users mysql_counted_users mysql_where_verification_is_required mysql_linked_by_address mysql_with_accounts_shown;
+    Sqlite sql: sqlite_uuid_users sqlite_where_verification_is_required sqlite_linked_by_address sqlite_with_accounts_shown;
+    Postgres sql: postgres_uuid_users postgres_where_verification_is_required postgres_linked_by_address postgres_with_accounts_shown;
+    MySql sql: mysql_uuid_users mysql_where_verification_is_required mysql_linked_by_address mysql_with_accounts_shown;
+    Mongo mongo: mongo_uuid_users mongo_where_verification_is_required mongo_linked_by_address mongo_with_accounts_shown;
+    Ferret mongo: ferret_uuid_users ferret_where_verification_is_required ferret_linked_by_address ferret_with_accounts_shown;
+}
+
+macro_rules! counted {
+    ($($engine:ident: $counted:ident;)*) => {$(
+        #[tokio::test(flavor = "multi_thread")]
+        async fn $counted() {
+            Run::<Counted>::new(Engine::$engine, "integer_ids", Settings::default(), sql).await.all().await;
+        }
+    )*};
+}
+counted! {
+    Sqlite: sqlite_counted_users;
+    Postgres: postgres_counted_users;
+    MySql: mysql_counted_users;
 }
 
 /// One suite on its way.
@@ -110,13 +131,16 @@ struct Run<P: UserProfile> {
 }
 
 impl<P: UserProfile> Run<P> {
-    async fn new(engine: Engine, name: &str, settings: Settings) -> Self {
+    async fn new<S>(engine: Engine, name: &str, settings: Settings, open: impl AsyncFnOnce(&str) -> S) -> Self
+    where
+        S: UserDatabase<P> + AccessTokenDatabase<P> + Clone,
+    {
         let suite = recorded().into_iter().find(|suite| suite.name == name).unwrap();
         let url = engine.empty().await;
         // Where accounts are shown, so is when their tokens expire.
         let at = if settings.cookie_redirect { SHOWN_AT } else { RECORDED_AT };
         let clock = Clock::mock(OffsetDateTime::from_unix_timestamp(at).unwrap());
-        let (router, users) = application::<P>(&url, clock.clone(), settings).await;
+        let (router, users) = application(open(&url).await, clock.clone(), settings);
         let replay = Replay::new(router);
         let database = engine.open(&url).await;
         Self {

@@ -18,8 +18,12 @@ use super::{
 };
 use crate::{apt, process::find};
 
-pub(super) const BROWSER: Kind =
-    Kind { name: "Chromium", variables: &["AXUM_USERS_TEST_WEBDRIVER_URL", "AXUM_USERS_TEST_AXE_FILE"], start };
+pub(super) const BROWSER: Kind = Kind {
+    name: "Chromium",
+    variables: &["AXUM_USERS_TEST_WEBDRIVER_URL", "AXUM_USERS_TEST_AXE_FILE"],
+    start,
+    replaceable: None,
+};
 
 /// The one package, with the hash of what is installed.
 const LOCK: &str = include_str!("axe-lock.json");

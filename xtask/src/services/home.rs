@@ -69,6 +69,12 @@ impl Home {
         Ok(path)
     }
 
+    /// Adds to a file that a program of the service made.
+    pub(super) fn append(&self, name: &str, text: &str) -> Result<()> {
+        OpenOptions::new().append(true).open(self.path(name))?.write_all(text.as_bytes())?;
+        Ok(())
+    }
+
     /// Runs a program that prepares the service, to its end.
     pub(super) fn run(&self, program: &Path, arguments: &[&OsStr]) -> Result<()> {
         let status = run(self.command(program)?.args(arguments), &self.interrupt)?;

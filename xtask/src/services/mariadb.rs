@@ -19,7 +19,8 @@ use crate::{
     process::{POLL, find},
 };
 
-pub(super) const MARIADB: Kind = Kind { name: "MariaDB", variables: &["AXUM_USERS_TEST_MYSQL_URL"], start };
+pub(super) const MARIADB: Kind =
+    Kind { name: "MariaDB", variables: &["AXUM_USERS_TEST_MYSQL_URL"], start, replaceable: None };
 
 /// No durability, no log for replication, room for many tests at once, no socket in the file system.
 const SETTINGS: &[&str] = &[

@@ -4,11 +4,14 @@
 
 mod browser;
 mod certificates;
+mod ferretdb;
 mod folder;
 mod home;
 mod mariadb;
+mod mongodb;
 mod openid;
 mod postgres;
+mod python;
 mod redis;
 mod smtp;
 mod valkey;
@@ -38,6 +41,8 @@ const KINDS: &[Kind] = &[
     smtp::SMTP,
     browser::BROWSER,
     openid::OPENID,
+    mongodb::MONGODB,
+    ferretdb::FERRETDB,
 ];
 
 /// How often a server whose port was taken is started.
@@ -51,14 +56,32 @@ struct Kind {
     variables: &'static [&'static str],
     /// Starts it in its folder; returns when it takes connections.
     start: fn(&Home) -> Result<Server>,
+    /// A word in the names of the tests that need it, where another kind stands for it when it cannot be had: they are left out
+    /// then, and that is said. Without such a word, all fails.
+    replaceable: Option<&'static str>,
+}
+
+/// Variables with their values.
+type Environment = Vec<(&'static str, String)>;
+
+/// A service that could not be had, though others stand for it.
+pub(crate) struct Absent {
+    pub(crate) name: &'static str,
+    /// In the names of the tests that need it.
+    pub(crate) word: &'static str,
+    pub(crate) reason: String,
 }
 
 /// Starts all services, prints their URLs as shell commands, and waits for the interrupt.
 pub(crate) fn run(interrupt: &Interrupt) -> Result<()> {
     let mut services = Services::start(KINDS.iter(), interrupt)?;
-    for (variable, url) in services.ready()? {
+    let (environment, absent) = services.ready()?;
+    for (variable, url) in environment {
         // A closed pipe is no reason to stop: the databases are what was asked for.
         let _ = writeln!(io::stdout(), "export {variable}='{url}'");
+    }
+    for Absent { name, reason, .. } in absent {
+        say(format_args!("{name} cannot be had: {reason}"));
     }
     say(format_args!("all services are up; Ctrl-C takes them down"));
     while interrupt.check().is_ok() {
@@ -94,17 +117,27 @@ impl Services {
         Ok(services)
     }
 
-    /// Waits until all of them take connections; gives their variables with their values.
+    /// Waits until all of them take connections; gives their variables with their values, and those that others stand for.
     ///
     /// # Errors
     /// The first service that could not be had, with the end of its log.
-    pub(crate) fn ready(&mut self) -> Result<Vec<(&'static str, String)>> {
-        let mut environment = Vec::new();
-        for running in &mut self.running {
-            let values = running.values(&self.interrupt)?;
-            environment.extend(running.kind.variables.iter().copied().zip(values));
+    pub(crate) fn ready(&mut self) -> Result<(Environment, Vec<Absent>)> {
+        let (mut environment, mut absent) = (Vec::new(), Vec::new());
+        let mut up = Vec::new();
+        for mut running in self.running.drain(..) {
+            match (running.values(&self.interrupt), running.kind.replaceable) {
+                (Ok(values), _) => {
+                    environment.extend(running.kind.variables.iter().copied().zip(values));
+                    up.push(running);
+                }
+                (Err(error), Some(word)) if self.interrupt.check().is_ok() => {
+                    absent.push(Absent { name: running.kind.name, word, reason: format!("{error:#}") });
+                }
+                (Err(error), _) => return Err(error),
+            }
         }
-        Ok(environment)
+        self.running = up;
+        Ok((environment, absent))
     }
 
     /// An error if one of them has ended by itself.

@@ -12,7 +12,8 @@ use super::{
 };
 use crate::{apt, process::find};
 
-pub(super) const OPENID: Kind = Kind { name: "OpenID", variables: &["AXUM_USERS_TEST_OPENID_URL"], start };
+pub(super) const OPENID: Kind =
+    Kind { name: "OpenID", variables: &["AXUM_USERS_TEST_OPENID_URL"], start, replaceable: None };
 
 const PROGRAM: &str = include_str!("openid.mjs");
 /// What the program needs, with the hashes of what is installed.

@@ -15,7 +15,8 @@ use super::{
 };
 use crate::{apt, process::find};
 
-pub(super) const POSTGRES: Kind = Kind { name: "PostgreSQL", variables: &["AXUM_USERS_TEST_POSTGRES_URL"], start };
+pub(super) const POSTGRES: Kind =
+    Kind { name: "PostgreSQL", variables: &["AXUM_USERS_TEST_POSTGRES_URL"], start, replaceable: None };
 
 /// Settings: no durability, room for many tests at once, no files outside the folder (neither sockets nor shared memory).
 const SETTINGS: &[&str] = &[

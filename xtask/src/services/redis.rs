@@ -17,20 +17,33 @@ use super::{
 };
 use crate::{apt, process::find};
 
-pub(super) const SINGLE: Kind =
-    Kind { name: "Redis", variables: &["AXUM_USERS_TEST_REDIS_URL"], start: |home| start_single(home, &install()?) };
+pub(super) const SINGLE: Kind = Kind {
+    name: "Redis",
+    variables: &["AXUM_USERS_TEST_REDIS_URL"],
+    start: |home| start_single(home, &install()?),
+    replaceable: None,
+};
 
 pub(super) const TLS: Kind = Kind {
     name: "Redis over TLS",
     variables: &["AXUM_USERS_TEST_REDIS_TLS_URL", "AXUM_USERS_TEST_REDIS_CA"],
     start: start_tls,
+    replaceable: None,
 };
 
-pub(super) const CLUSTER: Kind =
-    Kind { name: "Redis cluster", variables: &["AXUM_USERS_TEST_REDIS_CLUSTER_URL"], start: start_cluster };
+pub(super) const CLUSTER: Kind = Kind {
+    name: "Redis cluster",
+    variables: &["AXUM_USERS_TEST_REDIS_CLUSTER_URL"],
+    start: start_cluster,
+    replaceable: None,
+};
 
-pub(super) const SENTINEL: Kind =
-    Kind { name: "Redis sentinel", variables: &["AXUM_USERS_TEST_REDIS_SENTINEL_URL"], start: start_sentinel };
+pub(super) const SENTINEL: Kind = Kind {
+    name: "Redis sentinel",
+    variables: &["AXUM_USERS_TEST_REDIS_SENTINEL_URL"],
+    start: start_sentinel,
+    replaceable: None,
+};
 
 /// The name by which the sentinels know their master.
 const MASTER: &str = "axum-users";

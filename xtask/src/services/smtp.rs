@@ -1,16 +1,14 @@
 //! A mail server that keeps what it takes and fails as it is told to: `smtp.py`, on aiosmtpd.
 
-use std::{fs::File, path::PathBuf, process::Command};
-
-use anyhow::{Context as _, Result, bail};
+use anyhow::Result;
 use rustix::process::Signal;
 use serde_json::json;
 
 use super::{
     Kind, Server, certificates,
     home::{Home, answers_http, free_ports, random_hex},
+    python,
 };
-use crate::{apt, process::find};
 
 pub(super) const SMTP: Kind = Kind {
     name: "SMTP",
@@ -21,6 +19,7 @@ pub(super) const SMTP: Kind = Kind {
         "AXUM_USERS_TEST_SMTP_CA",
     ],
     start,
+    replaceable: None,
 };
 
 /// What the program needs, with the hashes of what is installed.
@@ -28,7 +27,7 @@ const REQUIREMENTS: &str = include_str!("smtp-requirements.txt");
 const PROGRAM: &str = include_str!("smtp.py");
 
 fn start(home: &Home) -> Result<Server> {
-    let python = make_environment(home)?;
+    let python = python::environment(home, REQUIREMENTS)?;
     let authority = certificates::make(home)?;
     let [smtp_port, smtps_port, http_port] = free_ports()?;
     let (user, password) = ("axum-users@localhost", random_hex(16)?);
@@ -54,41 +53,4 @@ fn start(home: &Home) -> Result<Server> {
         authority.to_string_lossy().into_owned(),
     ];
     Ok(Server { processes: vec![process], values })
-}
-
-/// A Python of its own, with the packages; the system's stays as it is.
-fn make_environment(home: &Home) -> Result<PathBuf> {
-    let has_venv =
-        || system_python().is_some_and(|python| succeeds(Command::new(python).args(["-c", "import ensurepip"])));
-    if !has_venv() {
-        apt::install("python3-venv", has_venv)?;
-    }
-    let python = system_python().context("python3 is not installed")?;
-    let requirements = home.write("requirements.txt", REQUIREMENTS)?;
-    let environment = home.path("python");
-    // As ourselves, with our environment: it says where packages come from. The server only reads them.
-    let log = File::options().create(true).append(true).open(home.path("log"))?;
-    let run = |command: &mut Command| -> Result<()> {
-        let name = command.get_program().display().to_string();
-        let status = command.stdout(log.try_clone()?).stderr(log.try_clone()?).status();
-        if !status.with_context(|| format!("cannot run {name}"))?.success() {
-            bail!("{name} failed; pip and the network are needed\n{}", home.log_tail());
-        }
-        Ok(())
-    };
-    run(Command::new(python).args(["-m", "venv"]).arg(&environment))?;
-    let python = environment.join("bin/python3");
-    let install = ["-m", "pip", "install", "--quiet", "--no-input", "--only-binary=:all:", "--require-hashes"];
-    run(Command::new(&python).args(install).arg("--requirement").arg(requirements))?;
-    Ok(python)
-}
-
-/// The one of the system: one that a person installed for themselves may be out of reach for the user that servers run as.
-fn system_python() -> Option<PathBuf> {
-    let usual = PathBuf::from("/usr/bin/python3");
-    if usual.is_file() { Some(usual) } else { find("python3", &[]) }
-}
-
-fn succeeds(command: &mut Command) -> bool {
-    command.output().is_ok_and(|output| output.status.success())
 }

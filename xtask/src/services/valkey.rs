@@ -11,6 +11,7 @@ pub(super) const VALKEY: Kind = Kind {
     name: "Valkey",
     variables: &["AXUM_USERS_TEST_VALKEY_URL"],
     start: |home| redis::start_single(home, &program(home)?),
+    replaceable: None,
 };
 
 /// Where Debian 12 has it.

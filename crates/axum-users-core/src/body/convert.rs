@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::moment::{self, Moment};
 use crate::{
     email::Email,
+    id::{ObjectId, UserId as _},
     json::{JsonInput, NotPortable},
     value::{ColumnValue, Kind, OneOf, Value, ValueError},
 };
@@ -65,6 +66,10 @@ pub(super) fn value(input: &JsonInput, kind: Kind, nullable: bool) -> Result<Val
         Kind::Text => Value::Text(storable(text(input)?)?.to_owned()),
         Kind::Bytes => Value::Bytes(bytes(input)?),
         Kind::Uuid => Value::Uuid(uuid(input)?),
+        Kind::ObjectId => {
+            let id = ObjectId::parse(text(input)?);
+            Value::ObjectId(id.ok_or_else(|| Refusal::value_error("Id must be of type PydanticObjectId"))?)
+        }
         Kind::Date => Value::Date(date(input)?),
         Kind::Timestamp => Value::Timestamp(timestamp(input)?),
         Kind::Json => Value::Json(input.to_json().map_err(not_portable)?),

@@ -6,7 +6,7 @@ use crate::{
     database::{Condition, Outcome},
     error::Error,
     hooks::RequestInfo,
-    oauth::{AnyOAuthClient, OAuthAccount, OAuthClient as _, OAuthClientError, OAuthToken},
+    oauth::{AccountId, AnyOAuthClient, OAuthAccount, OAuthClient as _, OAuthClientError, OAuthToken},
     profile::UserProfile,
     secret::Secret,
     user::User,
@@ -38,7 +38,7 @@ impl<P: UserProfile> UserManager<P> {
     pub async fn remove_oauth_account(
         &self,
         user: &User<P>,
-        account: &P::Id,
+        account: AccountId,
         acting: Option<&Acting<P>>,
         request: Option<&RequestInfo>,
     ) -> Result<bool, Error> {

@@ -2,7 +2,15 @@
 
 use std::fmt;
 
-use crate::{profile::UserProfile, secret::Secret, session::TokenHash};
+use uuid::Uuid;
+
+use crate::{
+    id::{ObjectId, UserId},
+    profile::UserProfile,
+    secret::Secret,
+    session::TokenHash,
+    value::Value,
+};
 
 /// What an account with a provider is known by. No other text is one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -41,12 +49,64 @@ impl OAuthIdentity {
     }
 }
 
+/// The id of a link. Which kind it is of depends on the store: in MongoDB it is an object id, whatever identifies the users.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(clippy::exhaustive_enums, reason = "built by adapters")]
+pub enum AccountId {
+    /// A number that the database counted.
+    Integer(i64),
+    /// A UUID.
+    Uuid(Uuid),
+    /// An object id.
+    ObjectId(ObjectId),
+}
+
+impl AccountId {
+    /// An id of the same kind as the users'; `None` for one of a kind that no store has.
+    pub fn of(id: &impl UserId) -> Option<Self> {
+        match id.to_value() {
+            Value::Integer(it) => Some(Self::Integer(it)),
+            Value::Uuid(it) => Some(Self::Uuid(it)),
+            Value::ObjectId(it) => Some(Self::ObjectId(it)),
+            _ => None,
+        }
+    }
+
+    /// Reads an id of a path, of whichever kind. No text is of two kinds.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let uuid = || Uuid::parse(text).map(Self::Uuid);
+        let object_id = || ObjectId::parse(text).map(Self::ObjectId);
+        uuid().or_else(object_id).or_else(|| i64::parse(text).map(Self::Integer))
+    }
+
+    /// As it is stored and sent.
+    #[must_use]
+    pub fn to_value(self) -> Value {
+        match self {
+            Self::Integer(it) => Value::Integer(it),
+            Self::Uuid(it) => Value::Uuid(it),
+            Self::ObjectId(it) => Value::ObjectId(it),
+        }
+    }
+}
+
+impl fmt::Display for AccountId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Integer(it) => fmt::Display::fmt(it, f),
+            Self::Uuid(it) => fmt::Display::fmt(it, f),
+            Self::ObjectId(it) => fmt::Display::fmt(it, f),
+        }
+    }
+}
+
 /// An account that is linked to a user, as it is stored.
 #[derive(Clone)]
 #[expect(clippy::exhaustive_structs, reason = "built by adapters")]
 pub struct OAuthAccount<P: UserProfile> {
     /// The id of the link.
-    pub id: P::Id,
+    pub id: AccountId,
     /// Whose it is.
     pub user_id: P::Id,
     /// The name of the provider.
@@ -87,6 +147,18 @@ pub enum ProviderToken {
     Sealed(String),
     /// In clear, as FastAPI Users wrote it.
     Plain(Secret),
+}
+
+impl ProviderToken {
+    /// Of a sealed token and one in clear, where a store has room for both: the one in clear, which FastAPI Users wrote later, as we
+    /// leave none there. `None` when there is neither.
+    #[must_use]
+    pub fn stored(sealed: Option<&str>, plain: Option<&str>) -> Option<Self> {
+        let plain = plain.filter(|plain| !plain.is_empty() || sealed.is_none());
+        plain
+            .map(|it| Self::Plain(Secret::from(it.to_owned())))
+            .or_else(|| sealed.map(|it| Self::Sealed(it.to_owned())))
+    }
 }
 
 impl fmt::Debug for ProviderToken {

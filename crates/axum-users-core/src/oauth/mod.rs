@@ -15,7 +15,7 @@ mod client;
 pub(crate) mod keys;
 mod state;
 
-pub use account::{NewOAuthAccount, OAuthAccount, OAuthIdentity, ProviderToken};
+pub use account::{AccountId, NewOAuthAccount, OAuthAccount, OAuthIdentity, ProviderToken};
 pub use client::{
     AnyOAuthClient, AuthorizationRequest, ExternalIdentity, OAuthClient, OAuthClientError, OAuthCode, OAuthToken,
     code_challenge,

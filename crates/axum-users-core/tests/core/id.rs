@@ -1,6 +1,6 @@
 //! Ids of users.
 
-use axum_users_core::{Kind, UserId};
+use axum_users_core::{AccountId, Kind, ObjectId, UserId};
 use proptest::prelude::*;
 use uuid::Uuid;
 
@@ -33,6 +33,7 @@ fn recorded_cases() {
     for (kind, parse) in [
         ("uuid", (|text| Uuid::parse(text).map(|id| id.to_string())) as fn(&str) -> Option<String>),
         ("integer", |text| i64::parse(text).map(|id| id.to_string())),
+        ("object_id", |text| ObjectId::parse(text).map(|id| id.to_string())),
     ] {
         for case in all[kind].as_array().unwrap() {
             let Some(input) = case["input"].as_str() else { continue };
@@ -85,6 +86,9 @@ fn drawn_ids() {
     assert_ne!(one, other);
     assert_eq!((one.get_version_num(), one.get_variant()), (4, uuid::Variant::RFC4122));
     assert_eq!(i64::generate(), None);
+    let (one, other) = (ObjectId::generate().unwrap(), ObjectId::generate().unwrap());
+    assert_ne!(one, other);
+    assert!(one.bytes()[..4] <= other.bytes()[..4], "they sort by the second");
     assert_eq!(
         (<Uuid as axum_users_core::ColumnValue>::KIND, Kind::Uuid.schema()["format"].as_str()),
         (Kind::Uuid, Some("uuid"))
@@ -95,14 +99,21 @@ proptest! {
     #[test]
     fn canonical_forms_are_read_back(number in any::<i64>(), bytes in any::<[u8; 16]>()) {
         prop_assert_eq!(i64::parse(&number.to_string()), Some(number));
+        prop_assert_eq!(AccountId::parse(&number.to_string()), Some(AccountId::Integer(number)));
         let id = Uuid::from_bytes(bytes);
         prop_assert_eq!(Uuid::parse(&id.to_string()), Some(id));
         prop_assert_eq!(Uuid::parse(&id.simple().to_string()), Some(id));
         prop_assert_eq!(Uuid::parse(&id.urn().to_string()), Some(id));
+        prop_assert_eq!(AccountId::parse(&id.to_string()), Some(AccountId::Uuid(id)));
+        let mut half = [0; 12];
+        half.copy_from_slice(&bytes[..12]);
+        let id = ObjectId::from_bytes(half);
+        prop_assert_eq!(ObjectId::parse(&id.to_string()), Some(id));
+        prop_assert_eq!(AccountId::parse(&id.to_string()), Some(AccountId::ObjectId(id)));
     }
 
     #[test]
     fn any_text_has_an_answer(text in "\\PC{0,40}") {
-        let _ = (Uuid::parse(&text), i64::parse(&text));
+        let _ = (Uuid::parse(&text), i64::parse(&text), ObjectId::parse(&text), AccountId::parse(&text));
     }
 }

@@ -129,21 +129,3 @@ pub(crate) fn print_error(message: &str) {
     let lines = message.lines().map(|line| logging::escape(line, false)).collect::<Vec<_>>().join("\n");
     let _ = writeln!(io::stderr().lock(), "axum-users: {lines}");
 }
-
-/// The same command, whatever the type of the ids.
-macro_rules! for_id {
-    ($config:expr, $id:ident => $work:expr) => {
-        match $config.database.user_id {
-            $crate::config::IdKind::Integer => {
-                type $id = i64;
-                $work
-            }
-            // The configuration refuses the ids of MongoDB.
-            $crate::config::IdKind::Uuid | $crate::config::IdKind::ObjectId => {
-                type $id = uuid::Uuid;
-                $work
-            }
-        }
-    };
-}
-pub(crate) use for_id;

@@ -1,15 +1,20 @@
 //! `axum-users outbox …`.
 
 use axum_users::{
-    SqlStore, UserId, UserManager,
+    UserId, UserManager,
     outbox::{NEVER, StoredMessage},
 };
 use clap::{Args, Subcommand};
 use serde_json::json;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use super::{block_on, for_id, print, quiet_log};
-use crate::{Config, Failure, app, logging::escape, profile::ServerProfile};
+use super::{block_on, print, quiet_log};
+use crate::{
+    Config, Failure, app,
+    logging::escape,
+    profile::ServerProfile,
+    storage::{Storage, for_store},
+};
 
 #[derive(Subcommand)]
 pub(super) enum Outbox {
@@ -48,8 +53,8 @@ impl Outbox {
     pub(super) fn run(&self, config: &Config) -> Result<(), Failure> {
         quiet_log(config);
         block_on(async {
-            for_id!(config, Id => {
-                let store = app::store_builder::<Id>(config)?.connect().await?;
+            for_store!(config, Store => {
+                let store = Store::open(config).await?;
                 let done = self.run_on(config, store.clone()).await;
                 store.close().await;
                 done
@@ -57,7 +62,7 @@ impl Outbox {
         })
     }
 
-    async fn run_on<Id: UserId>(&self, config: &Config, store: SqlStore<ServerProfile<Id>>) -> Result<(), Failure> {
+    async fn run_on<S: Storage>(&self, config: &Config, store: S) -> Result<(), Failure> {
         let users = app::manager(config, store)?;
         let there_is_none = || Failure::failed("there is no such message");
         match self {

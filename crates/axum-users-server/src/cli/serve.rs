@@ -2,11 +2,15 @@
 
 use std::net::SocketAddr;
 
-use axum_users::UserId;
 use tokio::{net::TcpListener, task::JoinHandle};
 
-use super::{block_on, for_id, print};
-use crate::{Config, Failure, app::App, housekeeping, logging, serve};
+use super::{block_on, print};
+use crate::{
+    Config, Failure,
+    app::App,
+    housekeeping, logging, serve,
+    storage::{Storage, for_store},
+};
 
 /// Serves until a signal says to stop.
 pub(super) fn run(config: &Config) -> Result<(), Failure> {
@@ -15,14 +19,14 @@ pub(super) fn run(config: &Config) -> Result<(), Failure> {
     for warning in config.warnings() {
         tracing::warn!("{warning}");
     }
-    block_on(async { for_id!(config, Id => run_for::<Id>(config).await) })
+    block_on(async { for_store!(config, Store => run_for::<Store>(config).await) })
 }
 
-async fn run_for<Id: UserId>(config: &Config) -> Result<(), Failure> {
+async fn run_for<S: Storage>(config: &Config) -> Result<(), Failure> {
     // Before anything else, so that no signal is missed.
     let stop = stop_signal()?;
     let secrets = config.secrets.or_make(config.uses())?;
-    let App { users, store, router } = App::<Id>::open(config, &secrets).await?;
+    let App { users, store, router } = App::<S>::open(config, &secrets).await?;
     let housekeeping =
         tokio::spawn(housekeeping::run(users.manager().clone(), store.clone(), housekeeping::token_lifetime(config)));
     let listen = config.server.listen;

@@ -2,15 +2,16 @@
 
 use std::io::{self, BufRead as _, IsTerminal as _, Read as _};
 
-use axum_users::{Body, Email, Fields, Secret, SqlStore, UserCreate, UserId, UserManager, UserRead, UserUpdate, json};
+use axum_users::{Body, Email, Fields, Secret, UserCreate, UserId, UserManager, UserRead, UserUpdate, json};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::{block_on, for_id, print, quiet_log};
+use super::{block_on, print, quiet_log};
 use crate::{
     Config, Failure, app,
     logging::escape,
     profile::{Registration, ServerProfile},
+    storage::{Storage, for_store},
 };
 
 #[derive(Subcommand)]
@@ -66,8 +67,8 @@ impl User {
     pub(super) fn run(&self, config: &Config) -> Result<(), Failure> {
         quiet_log(config);
         block_on(async {
-            for_id!(config, Id => {
-                let store = app::store_builder::<Id>(config)?.connect().await?;
+            for_store!(config, Store => {
+                let store = Store::open(config).await?;
                 let done = self.run_on(config, store.clone()).await;
                 store.close().await;
                 done
@@ -75,7 +76,7 @@ impl User {
         })
     }
 
-    async fn run_on<Id: UserId>(&self, config: &Config, store: SqlStore<ServerProfile<Id>>) -> Result<(), Failure> {
+    async fn run_on<S: Storage>(&self, config: &Config, store: S) -> Result<(), Failure> {
         let users = app::manager(config, store)?;
         match self {
             Self::Create { email, superuser, verified, profile, output } => {

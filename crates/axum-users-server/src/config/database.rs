@@ -1,5 +1,7 @@
 //! `[database]`.
 
+mod mongodb;
+
 use std::time::Duration;
 
 use axum_users::Secret;
@@ -17,6 +19,7 @@ pub(crate) struct DatabaseSettings {
     pub(crate) url: Secret,
     /// Without it.
     pub(crate) shown: String,
+    pub(crate) is_mongodb: bool,
     pub(crate) max_connections: u32,
     /// `None`: that of the store.
     pub(crate) time_limit: Option<Duration>,
@@ -56,14 +59,17 @@ impl DatabaseSettings {
         let url = keys.text_shown("database.url", "sqlite://axum-users.db", without_password);
         let danger_plaintext = keys.get("database.danger_plaintext", false);
         check_url(keys, &url, danger_plaintext, warnings);
+        let is_mongodb = is_mongodb(&url);
         let settings = Self {
             shown: without_password(&url),
+            is_mongodb,
             url: Secret::from(url),
             max_connections: keys.get("database.max_connections", 10),
             time_limit: keys.optional::<u64>("database.time_limit_seconds").map(Duration::from_secs),
-            user_id: keys.get("database.user_id", IdKind::Uuid),
-            user_table: keys.get("database.user_table", "user".to_owned()),
-            access_token_table: keys.get("database.access_token_table", "accesstoken".to_owned()),
+            user_id: keys.get("database.user_id", if is_mongodb { IdKind::ObjectId } else { IdKind::Uuid }),
+            user_table: keys.get("database.user_table", if is_mongodb { "User" } else { "user" }.to_owned()),
+            access_token_table: keys
+                .get("database.access_token_table", if is_mongodb { "AccessToken" } else { "accesstoken" }.to_owned()),
             oauth_account_table: keys.optional("database.oauth_account_table"),
             columns: COLUMNS
                 .into_iter()
@@ -79,9 +85,7 @@ impl DatabaseSettings {
         if settings.time_limit.is_some_and(|limit| limit.is_zero() || limit > MAX_TIME_LIMIT) {
             keys.wrong("database.time_limit_seconds", "between 1 and 3600 seconds");
         }
-        if settings.user_id == IdKind::ObjectId {
-            keys.wrong("database.user_id", "object_id is of MongoDB, which comes in a later release");
-        }
+        settings.check_engine(keys);
         let mut names = vec![&settings.user_table, &settings.access_token_table];
         names.extend(&settings.oauth_account_table);
         names.extend(settings.columns.iter().map(|(_, theirs)| theirs));
@@ -99,6 +103,21 @@ impl DatabaseSettings {
             keys.wrong("database.oauth_account_table", "this is the name of another table");
         }
         settings
+    }
+
+    /// What one of the two kinds of databases does not have.
+    fn check_engine(&self, keys: &mut Keys) {
+        match (self.is_mongodb, self.user_id) {
+            (false, IdKind::ObjectId) => keys.wrong("database.user_id", "object_id is of MongoDB"),
+            (true, IdKind::Integer) => keys.wrong("database.user_id", "MongoDB counts no ids: object_id or uuid"),
+            _ => {}
+        }
+        if self.is_mongodb && self.oauth_account_table.is_some() {
+            keys.wrong("database.oauth_account_table", "MongoDB keeps linked accounts in their user");
+        }
+        if let (true, Some((column, _))) = (self.is_mongodb, self.columns.first()) {
+            keys.wrong(&format!("database.columns.{column}"), "in MongoDB the fields of a user have their own names");
+        }
     }
 
     /// The name of one of our columns in the user table.
@@ -119,8 +138,8 @@ fn check_url(keys: &mut Keys, url: &str, danger_plaintext: bool, warnings: &mut 
     match scheme {
         "sqlite" => return,
         "postgres" | "postgresql" | "mysql" | "mariadb" => {}
-        "mongodb" | "mongodb+srv" => return keys.wrong(KEY, "MongoDB comes in a later release"),
-        _ => return keys.wrong(KEY, "a database URL begins with sqlite:, postgres: or mysql:"),
+        "mongodb" | "mongodb+srv" => return mongodb::check(keys, KEY, url, danger_plaintext, warnings),
+        _ => return keys.wrong(KEY, "a database URL begins with sqlite:, postgres:, mysql: or mongodb:"),
     }
     let Ok(parsed) = Url::parse(url) else { return keys.wrong(KEY, "this is not a URL") };
     if is_local(&parsed) {
@@ -137,20 +156,35 @@ fn check_url(keys: &mut Keys, url: &str, danger_plaintext: bool, warnings: &mut 
         }
         Tls::No => keys.wrong(
             KEY,
-            format!(
-                "the database is on another machine, and the connection need not be encrypted: add ?{}, or set \
-                 database.danger_plaintext = true where the network itself is safe",
-                if scheme.starts_with("postgres") { "sslmode=verify-full" } else { "ssl-mode=VERIFY_IDENTITY" }
-            ),
+            unencrypted(if scheme.starts_with("postgres") {
+                "sslmode=verify-full"
+            } else {
+                "ssl-mode=VERIFY_IDENTITY"
+            }),
         ),
     }
-    if keys.origin(KEY).is_command_line() && parsed.password().is_some() {
+    warn_of_command_line(keys, KEY, parsed.password().is_some(), warnings);
+}
+
+fn unencrypted(option: &str) -> String {
+    format!(
+        "the database is on another machine, and the connection need not be encrypted: add ?{option}, or set \
+         database.danger_plaintext = true where the network itself is safe"
+    )
+}
+
+fn warn_of_command_line(keys: &Keys, key: &str, has_password: bool, warnings: &mut Vec<String>) {
+    if keys.origin(key).is_command_line() && has_password {
         warnings.push(
             "a password on the command line can be read by every user of this machine: use \
              AXUM_USERS__DATABASE__URL or AXUM_USERS__DATABASE__URL_FILE"
                 .into(),
         );
     }
+}
+
+fn is_mongodb(url: &str) -> bool {
+    url.starts_with("mongodb:") || url.starts_with("mongodb+srv:")
 }
 
 /// What the URL asks for.
@@ -197,6 +231,9 @@ fn without_password(url: &str) -> String {
     if scheme == "sqlite" {
         return url.into();
     }
+    if is_mongodb(url) {
+        return mongodb::without_password(url);
+    }
     let Some(parsed) = Url::parse(url).ok().filter(|url| url.has_authority()) else { return "…".into() };
     let user = match (parsed.username(), parsed.password()) {
         ("", None) => String::new(),
@@ -205,15 +242,17 @@ fn without_password(url: &str) -> String {
     };
     let host = parsed.host_str().unwrap_or_default();
     let port = parsed.port().map_or_else(String::new, |port| format!(":{port}"));
-    let query = parsed.query().map_or_else(String::new, |query| {
-        let pairs = query.split('&').map(|pair| match pair.split_once('=') {
-            Some((name, _)) if name.to_ascii_lowercase().contains("pass") => format!("{name}=…"),
-            Some(_) => pair.to_owned(),
-            None => "…".to_owned(),
-        });
-        format!("?{}", pairs.collect::<Vec<_>>().join("&"))
-    });
+    let query = parsed.query().map_or_else(String::new, shown_query);
     format!("{scheme}://{user}{host}{port}{}{query}", parsed.path())
+}
+
+fn shown_query(query: &str) -> String {
+    let pairs = query.split('&').map(|pair| match pair.split_once('=') {
+        Some((name, _)) if name.to_ascii_lowercase().contains("pass") => format!("{name}=…"),
+        Some(_) => pair.to_owned(),
+        None => "…".to_owned(),
+    });
+    format!("?{}", pairs.collect::<Vec<_>>().join("&"))
 }
 
 #[cfg(test)]

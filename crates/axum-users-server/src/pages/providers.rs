@@ -4,7 +4,7 @@ use axum::{
     extract::{Request, State},
     response::Response,
 };
-use axum_users::{Error, ErrorCode, OAuthAccount, OAuthClient as _, UserId};
+use axum_users::{AccountId, Error, ErrorCode, OAuthAccount, OAuthClient as _, UserId};
 use http::{StatusCode, request::Parts};
 use minijinja::Value;
 use url::form_urlencoded;
@@ -109,9 +109,9 @@ pub(super) async fn unlink<Id: UserId>(State(pages): State<Pages<Id>>, request: 
     if !person.is_fresh(pages.users.manager()) {
         return Ok(pages.see("/sign-in?done=again"));
     }
-    let Some(id) = sent.get("account").and_then(Id::parse) else { return Ok(pages.see("/account")) };
+    let Some(id) = sent.get("account").and_then(AccountId::parse) else { return Ok(pages.see("/account")) };
     let info = pages.users.request_info(&parts);
-    match pages.users.remove_oauth_account(&person, &id, Some(&person.acting()), Some(&info)).await {
+    match pages.users.remove_oauth_account(&person, id, Some(&person.acting()), Some(&info)).await {
         // One that is not there any more is what was wanted.
         Ok(_) => Ok(pages.see("/account?done=unlinked")),
         Err(error) => {

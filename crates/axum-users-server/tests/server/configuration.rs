@@ -111,9 +111,24 @@ fn all_that_is_wrong_is_told_at_once() {
 
 #[test]
 fn what_comes_later_is_not_accepted_now() {
-    for text in ["[metrics]", "[database]\nurl = \"mongodb://localhost\"", "[database]\nuser_id = \"object_id\""] {
-        config_with(text, &[], &[]).refused(&["later"]);
-    }
+    config_with("[metrics]", &[], &[]).refused(&["later"]);
+}
+
+#[test]
+fn a_database_has_its_own_ids_and_names() {
+    let with_url = |url: &str, more: &str| config_with(&format!("[database]\nurl = {url:?}\n{more}"), &[], &[]);
+    let ran = with_url("mongodb://localhost/app", "");
+    assert!(line(&ran, "database.user_id").starts_with("database.user_id = \"object_id\" "));
+    assert!(line(&ran, "database.user_table").starts_with("database.user_table = \"User\" "));
+    with_url("mongodb://localhost/app", "user_id = \"uuid\"").succeeded();
+    with_url("mongodb://localhost", "").refused(&["database.url", "mongodb://host/app"]);
+    with_url("mongodb://localhost/app", "user_id = \"integer\"").refused(&["database.user_id"]);
+    with_url("mongodb://localhost/app", "oauth_account_table = \"a\"").refused(&["database.oauth_account_table"]);
+    with_url("mongodb://localhost/app", "columns.email = \"mail\"").refused(&["database.columns.email"]);
+    with_url("sqlite://a.db", "user_id = \"object_id\"").refused(&["database.user_id", "MongoDB"]);
+    with_url("mongodb://a,b/app", "").refused(&["database.url", "tls=true"]);
+    with_url("mongodb://a,b/app?tls=true", "").succeeded();
+    with_url("mongodb+srv://cluster.example/app", "").succeeded();
 }
 
 #[test]

@@ -107,7 +107,7 @@ async fn linked_accounts_of_the_other_system_are_served_as_they_are() {
         assert_eq!(twice.len(), 2);
         assert!(twice.iter().all(|account| shown(&account.access_token) == (true, "key.sealed")));
         let last = twice.last().unwrap();
-        assert!(matches!(store.remove_oauth_account(&user(TRISTAN), &last.id, vec![]).await, Ok(Outcome::Done(true))));
+        assert!(matches!(store.remove_oauth_account(&user(TRISTAN), last.id, vec![]).await, Ok(Outcome::Done(true))));
         assert!(find("acct3").await.unwrap().is_none());
 
         // Rows that contradict each other are nobody's, until one of the two is gone.

@@ -3,7 +3,7 @@
 use axum_users_core::{
     Conflict, DatabaseError, Email, EmailKey, NewUser, Outcome, PasswordHash, UserChange, UserDatabase, UserProfile,
 };
-use axum_users_sql::{SchemaError, SqlStore};
+use axum_users_sql::{SchemaError, SqlId, SqlStore};
 use sqlx::{Connection as _, MySqlConnection, PgConnection, SqliteConnection};
 use uuid::Uuid;
 
@@ -72,11 +72,11 @@ impl Engine {
     }
 }
 
-async fn adopt<P: UserProfile>(url: &str) -> SqlStore<P> {
+async fn adopt<P: UserProfile<Id: SqlId>>(url: &str) -> SqlStore<P> {
     SqlStore::builder(url).adopt(true).connect().await.unwrap()
 }
 
-async fn a_foreign_database_is_served<P: UserProfile>(engine: Engine, counted: bool, profile: P, id: P::Id) {
+async fn a_foreign_database_is_served<P: UserProfile<Id: SqlId>>(engine: Engine, counted: bool, profile: P, id: P::Id) {
     let url = engine.foreign(counted).await;
     let refused = SqlStore::<P>::connect(&url).await.err();
     assert!(matches!(&refused, Some(SchemaError::NotOurs { statements, .. }) if !statements.is_empty()), "{refused:?}");

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum_users_core::{DatabaseStrategy, JwtStrategy, UserManager};
-use axum_users_sql::SqlStore;
+use axum_users_sql::{SqlId, SqlStore};
 use axum_users_testing::{
     CountedSample, Sample, SampleProfile, access_token_database, buckets, messages, oauth_accounts, races,
     session_database, strategy, user_database,
@@ -11,12 +11,12 @@ use axum_users_testing::{
 
 use crate::databases::Engine;
 
-async fn store<P: SampleProfile>(engine: Engine) -> SqlStore<P> {
+async fn store<P: SampleProfile<Id: SqlId>>(engine: Engine) -> SqlStore<P> {
     SqlStore::connect(&engine.empty().await).await.unwrap()
 }
 
 /// JWT and database, the latter also as FastAPI Users can read it.
-async fn strategies<P: SampleProfile>(engine: Engine) {
+async fn strategies<P: SampleProfile<Id: SqlId>>(engine: Engine) {
     let hour = Duration::from_secs(3600);
     let manager = |store: &SqlStore<P>| UserManager::builder(store.clone()).build().unwrap();
     strategy(async || {

@@ -270,6 +270,9 @@ impl<P: UserProfile> OpenApiBuilder<'_, P> {
             let account = if bare { oauth::linked_account::<P>() } else { oauth::account_in_user() };
             self.schemas.insert("BaseOAuthAccount".into(), account);
         }
+        if let Some((name, schema)) = schemas::object_id::<P>() {
+            self.schemas.insert(name.into(), schema);
+        }
         self.schemas.insert("UserRead".into(), schemas::user_read::<P>(oauth.shown));
     }
 

@@ -1,5 +1,6 @@
 //! The paths and schemas of logins by providers.
 
+use axum_users_core::Kind;
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -112,7 +113,9 @@ pub(super) fn authorize_response() -> Value {
 pub(super) fn linked_account<P: UserProfile>() -> Value {
     use axum_users_core::ColumnValue as _;
     let text = || json!({ "type": "string" });
-    let members = [("id", P::Id::schema()), ("oauth_name", text()), ("account_id", text()), ("account_email", text())];
+    // Whether it is a UUID or an object id depends on the store.
+    let id = if P::Id::KIND == Kind::Integer { P::Id::schema() } else { text() };
+    let members = [("id", id), ("oauth_name", text()), ("account_id", text()), ("account_email", text())];
     let names = members.each_ref().map(|(name, _)| *name);
     let properties = members.map(|(name, schema)| (name.to_owned(), titled(name, schema, None)));
     object("LinkedAccount", properties.into(), &names)

@@ -1,6 +1,6 @@
 //! The component schemas.
 
-use axum_users_core::{ColumnValue, FromBody, ProfileRead, Property};
+use axum_users_core::{ColumnValue, FromBody, Kind, ProfileRead, Property};
 use serde_json::{Map, Value, json};
 
 use super::names::title;
@@ -112,7 +112,7 @@ pub(super) fn login_form(title: &str) -> Value {
 
 pub(super) fn user_read<P: UserProfile>(with_accounts: bool) -> Value {
     let mut properties = vec![
-        ("id".to_owned(), titled("id", P::Id::schema(), None)),
+        ("id".to_owned(), id::<P>()),
         ("email".to_owned(), titled("email", email(), None)),
     ];
     properties.extend(flags(&json!({ "type": "boolean" }), true));
@@ -123,6 +123,23 @@ pub(super) fn user_read<P: UserProfile>(with_accounts: bool) -> Value {
     }
     with_profile("UserRead", properties, &["id", "email"], P::Read::properties())
 }
+
+/// The id of a user; one of MongoDB is a schema of its own.
+fn id<P: UserProfile>() -> Value {
+    match P::Id::KIND {
+        Kind::ObjectId => json!({ "$ref": format!("#/components/schemas/{OBJECT_ID}") }),
+        _ => titled("id", P::Id::schema(), None),
+    }
+}
+
+/// The schema of an object id, and its name.
+pub(super) fn object_id<P: UserProfile>() -> Option<(&'static str, Value)> {
+    let mut schema = P::Id::schema();
+    super::routes::set(&mut schema, "example", "5eb7cf5a86d9755df3a6c593".into());
+    (P::Id::KIND == Kind::ObjectId).then_some((OBJECT_ID, schema))
+}
+
+const OBJECT_ID: &str = "PydanticObjectId";
 
 pub(super) fn user_create<P: UserProfile>() -> Value {
     let mut properties = vec![

@@ -6,7 +6,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{delete, get},
 };
-use axum_users_core::UserId as _;
+use axum_users_core::AccountId;
 use http::StatusCode;
 
 use super::{Paths, finish, sessions::fresh, uninterrupted, users::person};
@@ -34,11 +34,11 @@ async fn unlink<P: UserProfile>(
     let (mut parts, _) = request.into_parts();
     let session = person(&users, &mut parts).await?;
     fresh(&users, &session)?;
-    let id = id.ok().and_then(|Path(id)| P::Id::parse(&id)).ok_or(ApiError::NotFound)?;
+    let id = id.ok().and_then(|Path(id)| AccountId::parse(&id)).ok_or(ApiError::NotFound)?;
     uninterrupted(async move {
         let info = users.request_info(&parts);
         let acting = session.acting(Some(&info));
-        if users.remove_oauth_account(&session.owner.user, &id, Some(&acting), Some(&info)).await? {
+        if users.remove_oauth_account(&session.owner.user, id, Some(&acting), Some(&info)).await? {
             Ok(StatusCode::NO_CONTENT.into_response())
         } else {
             Err(ApiError::NotFound)

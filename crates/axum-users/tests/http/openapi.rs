@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum_users::{
-    AuthBackend, BearerTransport, ColumnValue, CookieTransport, DatabaseStrategy, Json, OAuthSettings, TokenSettings,
+    AuthBackend, BearerTransport, ColumnValue, CookieTransport, DatabaseStrategy, Json, OAuthSettings, ObjectId, TokenSettings,
     UserProfile, Users, UsersBuilder, memory::MemoryStore,
 };
 use serde_json::{Value, json};
@@ -15,6 +15,10 @@ const HOUR: Duration = Duration::from_secs(3600);
 #[derive(Clone, Debug, UserProfile)]
 #[profile(id = i64)]
 struct Counted {}
+
+#[derive(Clone, Debug, UserProfile)]
+#[profile(id = ObjectId)]
+struct InMongoDb {}
 
 fn users<P: UserProfile>(backends: &[&str]) -> Users<P> {
     builder(backends).build().unwrap()
@@ -32,6 +36,15 @@ fn builder<P: UserProfile>(backends: &[&str]) -> UsersBuilder<P> {
         });
     }
     with_provider(users, &Provider::new("google"), OAuthSettings::new())
+}
+
+/// Two backends that share a transport, as in the documents that were recorded with MongoDB.
+fn one_transport<P: UserProfile>() -> Users<P> {
+    let strategy = DatabaseStrategy::new(MemoryStore::<P>::new(), HOUR);
+    builder(&["jwt"])
+        .backend(AuthBackend::new("db", BearerTransport::new("auth/jwt/login"), strategy))
+        .build()
+        .unwrap()
 }
 
 /// Our document without the routes that are ours alone.
@@ -69,6 +82,10 @@ fn the_documents_are_the_recorded_ones() {
     assert_eq!(document(&users::<()>(&["cookie"])), cookie_only);
     let integer = recorded(include_str!("../openapi/integer-jwt-cookie.json"));
     assert_eq!(document(&users::<Counted>(&["jwt", "cookie"])), integer);
+    let object_id = recorded(include_str!("../openapi/mongodb-objectid.json"));
+    assert_eq!(document(&one_transport::<InMongoDb>()), object_id);
+    let in_mongodb = recorded(include_str!("../openapi/mongodb-uuid.json"));
+    assert_eq!(document(&one_transport::<()>()), in_mongodb);
     let all = recorded(include_str!("../openapi/uuid-all-strategies.json"));
     assert_eq!(document(&users::<()>(&["jwt", "cookie", "db", "redis"])), all);
     let accounts = recorded(include_str!("../openapi/uuid-oauth-accounts-in-userread.json"));

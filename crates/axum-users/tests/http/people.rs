@@ -9,7 +9,7 @@ use std::{
 use axum::{Router, body::Body, http::Request, response::Response};
 use axum_users::{
     AccessTokenDatabase, AuthBackend, BearerTransport, Clock, CookieTransport, DatabaseStrategy, Fields, JwtStrategy,
-    SqlStore, UserDatabase, UserProfile, UserUpdate, Users, UsersBuilder,
+    SqlId, SqlStore, UserDatabase, UserProfile, UserUpdate, Users, UsersBuilder,
     memory::MemoryStore,
     password::{Argon2Params, DefaultHasher, PasswordPool},
 };
@@ -58,7 +58,7 @@ pub(crate) struct OnDisk<P: UserProfile> {
     pub(crate) folder: PathBuf,
 }
 
-impl<P: UserProfile> OnDisk<P> {
+impl<P: UserProfile<Id: SqlId>> OnDisk<P> {
     pub(crate) async fn new() -> Self {
         Self::with(|builder| builder).await
     }
@@ -82,14 +82,23 @@ impl<P: UserProfile> Drop for OnDisk<P> {
 }
 
 /// The application over each server whose feature is on, in tables of its own.
-pub(crate) async fn on_servers<P: UserProfile>() -> Vec<Users<P>> {
+pub(crate) async fn on_servers<P: UserProfile<Id = <() as UserProfile>::Id>>() -> Vec<Users<P>> {
     on_servers_with(|builder| builder).await
 }
 
 /// The same with other settings.
-pub(crate) async fn on_servers_with<P: UserProfile>(
+pub(crate) async fn on_servers_with<P: UserProfile<Id = <() as UserProfile>::Id>>(
     settings: impl Fn(UsersBuilder<P>) -> UsersBuilder<P>,
 ) -> Vec<Users<P>> {
+    let server = |variable: &str| {
+        let url = std::env::var(variable).map_err(|_| {
+            format!(
+                "{variable} is not set: run `cargo xtask test`, or `cargo xtask services` and export what it prints"
+            )
+        });
+        url.unwrap()
+    };
+    let name = || axum_users::random::uuid_v4().simple().to_string()[..16].to_owned();
     let servers: &[&str] = &[
         #[cfg(feature = "postgres")]
         "AXUM_USERS_TEST_POSTGRES_URL",
@@ -98,16 +107,18 @@ pub(crate) async fn on_servers_with<P: UserProfile>(
     ];
     let mut found = Vec::new();
     for variable in servers {
-        let url = std::env::var(variable).map_err(|_| {
-            format!(
-                "{variable} is not set: run `cargo xtask test`, or `cargo xtask services` and export what it prints"
-            )
-        });
-        let name = axum_users::random::uuid_v4().simple().to_string();
-        let store = SqlStore::builder(&url.unwrap())
-            .user_table(format!("u{}", &name[..16]))
-            .access_token_table(format!("t{}", &name[..16]));
+        let name = name();
+        let store = SqlStore::builder(&server(variable))
+            .user_table(format!("u{name}"))
+            .access_token_table(format!("t{name}"));
         found.push(settings(application(store.connect().await.unwrap())).build().unwrap());
+    }
+    #[cfg(feature = "mongodb")]
+    {
+        let url = server("AXUM_USERS_TEST_MONGODB_URL");
+        let url = format!("{}/h{}", url.trim_end_matches('/'), name());
+        let store = axum_users::MongoStore::connect(&url).await.unwrap();
+        found.push(settings(application(store)).build().unwrap());
     }
     found
 }
