@@ -8,10 +8,10 @@ use std::{
 };
 
 use axum_users::{
-    AccessTokenDatabase, Clock, Condition, Conflict, DatabaseError, EmailKey, NewOAuthAccount, NewRefreshToken,
-    NewSession, NewToken, NewUser, OAuthAccount, OAuthIdentity, Outcome, RefreshTokenDatabase, Rotation, SessionId,
-    SqlStore, StoredSession, StoredToken, Successor, TokenHash, User, UserChange, UserDatabase, WithOAuthAccount,
-    WithSession, refresh::successor_row, session::issued_at,
+    AccessTokenDatabase, AccountId, Clock, Condition, Conflict, DatabaseError, EmailKey, NewOAuthAccount,
+    NewRefreshToken, NewSession, NewToken, NewUser, OAuthAccount, OAuthIdentity, Outcome, RefreshTokenDatabase,
+    Rotation, SessionId, SqlStore, StoredSession, StoredToken, Successor, TokenHash, User, UserChange, UserDatabase,
+    WithOAuthAccount, WithSession, refresh::successor_row, session::issued_at,
 };
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -236,11 +236,11 @@ impl UserDatabase<()> for Weak {
     async fn remove_oauth_account(
         &self,
         id: &Uuid,
-        account: &Uuid,
+        account: AccountId,
         only_if: Vec<Condition>,
     ) -> Result<Outcome<bool>, DatabaseError> {
         if self.has(Gap::LinkedWithoutLock) {
-            let removed = self.0.accounts.remove(|it| it.user_id == *id && it.id == *account);
+            let removed = self.0.accounts.remove(|it| it.user_id == *id && it.id == account);
             return Ok(Outcome::Done(removed));
         }
         self.0.store.remove_oauth_account(id, account, only_if).await

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use axum_users::{NewOAuthAccount, OAuthAccount, OAuthIdentity, oauth::ProviderToken, random};
+use axum_users::{AccountId, NewOAuthAccount, OAuthAccount, OAuthIdentity, oauth::ProviderToken, random};
 use uuid::Uuid;
 
 use super::locked;
@@ -23,7 +23,7 @@ impl LooseAccounts {
     /// Whoever else may have it.
     pub(super) fn put(&self, user: &Uuid, new: NewOAuthAccount) {
         let account = OAuthAccount {
-            id: random::uuid_v4(),
+            id: AccountId::Uuid(random::uuid_v4()),
             user_id: *user,
             oauth_name: new.identity.oauth_name().to_owned(),
             account_id: new.identity.account_id().to_owned(),
