@@ -6,13 +6,13 @@ use anyhow::Result;
 use axum::{Router, body::Body, http};
 use axum_users::{
     AccessTokenDatabase, AuthBackend, BearerTransport, Clock, CookieTransport, DatabaseStrategy, JwtStrategy,
-    RefreshTokenDatabase, RefreshTokens, UserDatabase, Users,
+    OAuthKeys, OAuthSettings, RefreshTokenDatabase, RefreshTokens, UserDatabase, Users,
     password::{Argon2Params, DefaultHasher, PasswordPool},
 };
 use http_body_util::BodyExt as _;
 use tower::ServiceExt as _;
 
-use crate::{Answer, Node, Request};
+use crate::{Answer, Node, Provider, Request};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(86_400);
@@ -21,11 +21,11 @@ const DAY: Duration = Duration::from_secs(86_400);
 pub struct Local(Router);
 
 impl Local {
-    /// The three [backends](crate::Backend); `jwt` and `db` have refresh tokens.
+    /// The three [backends](crate::Backend); `jwt` and `db` have refresh tokens. Logins by the provider are answered by `jwt`.
     ///
     /// # Errors
     /// When the parts do not fit together.
-    pub fn new<S>(store: S, clock: &Clock) -> Result<Self>
+    pub fn new<S>(store: S, clock: &Clock, provider: &Provider) -> Result<Self>
     where
         S: UserDatabase<()> + AccessTokenDatabase<()> + RefreshTokenDatabase<()> + Clone,
     {
@@ -41,6 +41,9 @@ impl Local {
             .backend(AuthBackend::new("jwt", bearer("jwt"), jwt).refresh(refresh()))
             .backend(AuthBackend::new("db", bearer("db"), database()).refresh(refresh()))
             .backend(AuthBackend::new("cookie", CookieTransport::new(), database()))
+            .oauth_keys(OAuthKeys::new(b"Yd2Kq7Lw9Xz4Rt6Vb8Nm3Hj5Gf1Cs0Pe")?)
+            .public_url("http://localhost")
+            .oauth(provider.client()?, OAuthSettings::new())
             .build()?;
         Ok(Self(users.router()))
     }

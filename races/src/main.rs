@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Result, ensure};
-use axum_users_races::{Arena, Engine, Race, Server, Tables};
+use axum_users_races::{Arena, Engine, Provider, Race, Server, Tables};
 use clap::Parser;
 
 /// Of a thousand requests, so many may be told to come back later.
@@ -31,12 +31,13 @@ async fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let folder = env::temp_dir().join(format!("axum-users-races-{}", std::process::id()));
     println!("{:<34} {:<10} nodes rounds requests   503s violations seconds", "race", "engine");
+    let provider = Provider::start().await?;
     let mut wrong = 0;
     for engine in Engine::ALL {
         for nodes in [1, 3] {
             let folder = folder.join(format!("{}-{nodes}", engine.name()));
             fs::create_dir_all(&folder)?;
-            wrong += run(engine, nodes, &folder, &arguments).await?;
+            wrong += run(engine, nodes, &folder, &provider, &arguments).await?;
         }
     }
     ensure!(wrong == 0, "{wrong} violations; the servers' logs are in {}", folder.display());
@@ -45,9 +46,9 @@ async fn main() -> Result<()> {
 }
 
 /// How many violations there were.
-async fn run(engine: Engine, nodes: usize, folder: &Path, arguments: &Arguments) -> Result<usize> {
+async fn run(engine: Engine, nodes: usize, folder: &Path, provider: &Provider, arguments: &Arguments) -> Result<usize> {
     let tables = Arc::new(Tables::new(engine, folder)?);
-    let servers = (0..nodes).map(|number| Server::start(folder, number, &tables)).collect::<Result<_>>()?;
+    let servers = (0..nodes).map(|number| Server::start(folder, number, &tables, provider)).collect::<Result<_>>()?;
     let arena = Arena::new(servers, Arc::clone(&tables), Server::params()?, None).await?;
     let mut wrong = 0;
     for race in Race::ALL.into_iter().filter(|race| race.name().contains(&arguments.only)) {

@@ -59,6 +59,12 @@ impl Request {
         self
     }
 
+    /// From a browser with this cookie.
+    pub(crate) fn cookie(mut self, cookie: String) -> Self {
+        self.headers.push(("cookie", cookie));
+        self
+    }
+
     fn with_body(mut self, content_type: &str, body: String) -> Self {
         self.headers.push(("content-type", content_type.into()));
         self.body = body;

@@ -13,7 +13,10 @@ use anyhow::{Context as _, Result};
 use axum_users::password::Argon2Params;
 use reqwest::{Certificate, Client, Method};
 
-use crate::{Answer, Node, Request, Tables};
+use crate::{
+    Answer, Node, Provider, Request, Tables,
+    provider::{CLIENT_ID, CLIENT_SECRET},
+};
 
 /// The least that the server does not refuse.
 const MEMORY_KIB: u32 = 19_456;
@@ -27,11 +30,11 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts it over these tables. Its log goes to a file in this folder.
+    /// Starts it over these tables; people log in by this provider too. Its log goes to a file in this folder.
     ///
     /// # Errors
     /// When it does not listen.
-    pub fn start(folder: &Path, number: usize, tables: &Tables) -> Result<Self> {
+    pub fn start(folder: &Path, number: usize, tables: &Tables, provider: &Provider) -> Result<Self> {
         let binary = env::current_exe()?.with_file_name("axum-users");
         let mut command = Command::new(binary);
         command
@@ -41,6 +44,11 @@ impl Server {
             .env("AXUM_USERS__DATABASE__URL", &tables.url)
             .env("AXUM_USERS__DATABASE__USER_TABLE", &tables.users)
             .env("AXUM_USERS__DATABASE__ACCESS_TOKEN_TABLE", &tables.tokens)
+            .env("AXUM_USERS__OAUTH__PROVIDER__CAMELOT__CLIENT_ID", CLIENT_ID)
+            .env("AXUM_USERS__OAUTH__PROVIDER__CAMELOT__CLIENT_SECRET", CLIENT_SECRET)
+            .env("AXUM_USERS__OAUTH__PROVIDER__CAMELOT__AUTHORIZE_URL", provider.url("authorize"))
+            .env("AXUM_USERS__OAUTH__PROVIDER__CAMELOT__TOKEN_URL", provider.url("token"))
+            .env("AXUM_USERS__OAUTH__PROVIDER__CAMELOT__PROFILE_URL", provider.url("me"))
             .env("AXUM_USERS__PASSWORD__ARGON2__MEMORY_KIB", MEMORY_KIB.to_string())
             .env("AXUM_USERS__PASSWORD__ARGON2__ITERATIONS", ITERATIONS.to_string())
             .env("AXUM_USERS__PASSWORD__ARGON2__PARALLELISM", "1")
@@ -70,9 +78,13 @@ impl Server {
     }
 }
 
-/// One secret, so that each node accepts what another one signed.
+/// The same secrets, so that each node accepts what another one signed.
 const SETTINGS: &[(&str, &str)] = &[
     ("AXUM_USERS__SECRETS__JWT", "w7Pj2mQ9sVbX4nRtZ1cYkL8dFhG3aE6u"),
+    ("AXUM_USERS__SECRETS__OAUTH_STATE", "Yd2Kq7Lw9Xz4Rt6Vb8Nm3Hj5Gf1Cs0Pe"),
+    ("AXUM_USERS__PUBLIC_URL", "http://localhost"),
+    ("AXUM_USERS__OAUTH__PROVIDER__CAMELOT__KIND", "oauth2"),
+    ("AXUM_USERS__OAUTH__PROVIDER__CAMELOT__EMAIL_VERIFIED_FIELD", "email_verified"),
     ("AXUM_USERS__AUTH__BACKENDS", "jwt,db,cookie"),
     ("AXUM_USERS__AUTH__BACKEND__JWT__REFRESH", "true"),
     ("AXUM_USERS__AUTH__BACKEND__DB__REFRESH", "true"),

@@ -1,18 +1,22 @@
 //! Stores with one guard taken out.
 
+mod accounts;
+
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use axum_users::{
-    AccessTokenDatabase, Clock, Condition, DatabaseError, EmailKey, NewRefreshToken, NewSession, NewToken, NewUser,
-    Outcome, RefreshTokenDatabase, Rotation, SessionId, SqlStore, StoredSession, StoredToken, Successor, TokenHash,
-    User, UserChange, UserDatabase, WithSession, refresh::successor_row, session::issued_at,
+    AccessTokenDatabase, AccountId, Clock, Condition, Conflict, DatabaseError, EmailKey, NewOAuthAccount,
+    NewRefreshToken, NewSession, NewToken, NewUser, OAuthAccount, OAuthIdentity, Outcome, RefreshTokenDatabase,
+    Rotation, SessionId, SqlStore, StoredSession, StoredToken, Successor, TokenHash, User, UserChange, UserDatabase,
+    WithOAuthAccount, WithSession, refresh::successor_row, session::issued_at,
 };
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use self::accounts::LooseAccounts;
 use crate::Tables;
 
 /// Which guard is missing.
@@ -44,6 +48,10 @@ pub enum Gap {
     RefreshTokensLeft,
     /// A refresh token is read, and replaced later.
     RotatedWithoutLock,
+    /// Whose an account with a provider is, and whether the user is there, is looked up before it is linked.
+    LinkedWithoutLock,
+    /// A login by a provider brings its account up to date whatever became of it meanwhile.
+    LinkedInAnyCase,
 }
 
 /// A store with a [`Gap`]. A cheap handle.
@@ -57,6 +65,7 @@ struct Inner {
     clock: Clock,
     users: Mutex<HashMap<Uuid, User<()>>>,
     tokens: Loose,
+    accounts: LooseAccounts,
 }
 
 /// Refresh tokens, and who used them; shared by all nodes.
@@ -66,7 +75,7 @@ impl Weak {
     /// So many nodes' stores with this gap.
     #[must_use]
     pub fn stores(stores: Vec<SqlStore<()>>, tables: &Arc<Tables>, gap: Gap, clock: &Clock) -> Vec<Self> {
-        let tokens = Loose::default();
+        let (tokens, accounts) = (Loose::default(), LooseAccounts::default());
         let weak = |store| {
             Self(Arc::new(Inner {
                 store,
@@ -75,6 +84,7 @@ impl Weak {
                 clock: clock.clone(),
                 users: Mutex::default(),
                 tokens: Arc::clone(&tokens),
+                accounts: accounts.clone(),
             }))
         };
         stores.into_iter().map(weak).collect()
@@ -151,7 +161,9 @@ impl UserDatabase<()> for Weak {
         self.0.store.update(id, change).await
     }
     async fn delete(&self, id: &Uuid, only_if: Vec<Condition>) -> Result<Outcome<()>, DatabaseError> {
-        UserDatabase::delete(&self.0.store, id, only_if).await
+        let deleted = UserDatabase::delete(&self.0.store, id, only_if).await?;
+        self.0.accounts.remove(|account| account.user_id == *id);
+        Ok(deleted)
     }
     async fn begin_session(&self, id: &Uuid, mut session: NewSession) -> Result<bool, DatabaseError> {
         if self.has(Gap::DatedWhenWritten) {
@@ -178,6 +190,61 @@ impl UserDatabase<()> for Weak {
     async fn sessions(&self, id: &Uuid) -> Result<Vec<StoredSession>, DatabaseError> {
         self.0.store.sessions(id).await
     }
+    fn keeps_oauth_accounts(&self) -> bool {
+        true
+    }
+    async fn get_by_oauth_account(
+        &self,
+        identity: &OAuthIdentity,
+    ) -> Result<Option<WithOAuthAccount<()>>, DatabaseError> {
+        if !self.has(Gap::LinkedWithoutLock) {
+            return self.0.store.get_by_oauth_account(identity).await;
+        }
+        let Some(account) = self.0.accounts.find(identity) else { return Ok(None) };
+        Ok(UserDatabase::get(&self.0.store, &account.user_id).await?.map(|user| (user, account)))
+    }
+    async fn create_with_oauth_account(
+        &self,
+        user: NewUser<()>,
+        account: NewOAuthAccount,
+    ) -> Result<User<()>, DatabaseError> {
+        if !self.has(Gap::LinkedWithoutLock) {
+            return self.0.store.create_with_oauth_account(user, account).await;
+        }
+        let user = UserDatabase::create(&self.0.store, user).await?;
+        let _ = self.link(&user.id, account).await?;
+        Ok(user)
+    }
+    async fn put_oauth_account(
+        &self,
+        id: &Uuid,
+        account: NewOAuthAccount,
+        only_if: Vec<Condition>,
+    ) -> Result<Outcome<User<()>>, DatabaseError> {
+        match self.0.gap {
+            Gap::LinkedWithoutLock => self.link(id, account).await,
+            Gap::LinkedInAnyCase => self.0.store.put_oauth_account(id, account, Vec::new()).await,
+            _ => self.0.store.put_oauth_account(id, account, only_if).await,
+        }
+    }
+    async fn oauth_accounts(&self, id: &Uuid) -> Result<Vec<OAuthAccount<()>>, DatabaseError> {
+        if self.has(Gap::LinkedWithoutLock) {
+            return Ok(self.0.accounts.of(id));
+        }
+        self.0.store.oauth_accounts(id).await
+    }
+    async fn remove_oauth_account(
+        &self,
+        id: &Uuid,
+        account: AccountId,
+        only_if: Vec<Condition>,
+    ) -> Result<Outcome<bool>, DatabaseError> {
+        if self.has(Gap::LinkedWithoutLock) {
+            let removed = self.0.accounts.remove(|it| it.user_id == *id && it.id == account);
+            return Ok(Outcome::Done(removed));
+        }
+        self.0.store.remove_oauth_account(id, account, only_if).await
+    }
 }
 
 impl Weak {
@@ -187,6 +254,16 @@ impl Weak {
             Outcome::Done(user) => issued_at(self.0.clock.now(), user.tokens_valid_after).unix_timestamp(),
             _ => at,
         })
+    }
+
+    /// Looks, and writes then.
+    async fn link(&self, id: &Uuid, account: NewOAuthAccount) -> Result<Outcome<User<()>>, DatabaseError> {
+        if self.0.accounts.find(&account.identity).is_some_and(|it| it.user_id != *id) {
+            return Err(DatabaseError::Conflict(Conflict::OAuthAccount));
+        }
+        let Some(user) = UserDatabase::get(&self.0.store, id).await? else { return Ok(Outcome::Missing) };
+        self.0.accounts.put(id, account);
+        Ok(Outcome::Done(user))
     }
 }
 

@@ -171,7 +171,7 @@ pub trait UserDatabase<P: UserProfile>: Send + Sync + 'static {
         async { Ok(Vec::new()) }
     }
 
-    /// Says what became of a message, if it is still this caller's.
+    /// Says what became of a message, if it is still this caller's: the lease is not over, and no other message has its key by now.
     ///
     /// # Errors
     /// As [`get`](Self::get).

@@ -576,10 +576,9 @@ impl Queue {
 
     pub(crate) fn settle(&self, claimed: &Claimed, settled: Settled) {
         let mut queue = self.lock();
-        let Some(index) = queue.iter().position(|it| it.message.key == claimed.key && it.due_at == claimed.lease)
-        else {
-            return;
-        };
+        // What has the key by now may be another message.
+        let is_it = |it: &Queued| Some(&it.message) == claimed.message.as_ref() && it.due_at == claimed.lease;
+        let Some(index) = queue.iter().position(is_it) else { return };
         match (settled, queue.get_mut(index)) {
             (Settled::Later(due_at), Some(queued)) => queued.due_at = due_at,
             (Settled::Parked(due_at), Some(queued)) => (queued.due_at, queued.message.parked) = (due_at, true),

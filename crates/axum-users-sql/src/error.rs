@@ -19,6 +19,7 @@ pub(crate) fn classify<P: UserProfile, E: Engine>(error: sqlx::Error, names: &Na
         sqlx::Error::Database(database) => match E::meaning(&**database) {
             Meaning::Retry | Meaning::Unavailable => DatabaseError::Unavailable(error.into()),
             Meaning::OutOfRange => DatabaseError::OutOfRange(error.into()),
+            Meaning::Other if E::ends_connection(&**database) => DatabaseError::Unavailable(error.into()),
             Meaning::Other => DatabaseError::Driver(error.into()),
         },
         sqlx::Error::Io(_)

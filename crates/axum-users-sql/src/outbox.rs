@@ -8,7 +8,7 @@ use axum_users_core::{
 use crate::{
     engine::Engine,
     pool::Connection,
-    store::{Failure, Store, integer, text},
+    store::{Failure, Store, integer, retried, text},
     users::read,
 };
 
@@ -17,7 +17,7 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
         self.execute(&self.sql.message_insert, message_values(&message, now)).await.map(drop)
     }
 
-    /// Each message that is due is claimed by moving it on: one of several callers does.
+    /// Each message that is due is claimed by moving it on, as it was read: one of several callers does.
     pub(crate) async fn claim(&self, now: i64, limit: u32) -> Result<Vec<Claimed>, DatabaseError> {
         let due = self.fetch(&self.sql.messages_due, vec![integer(now), integer(limit.into())]).await?;
         let mut claimed = Vec::with_capacity(due.len());
@@ -26,7 +26,7 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
             let (key, body) = (read::<String, E>(&row, 0)?, read::<String, E>(&row, 1)?);
             let (created_at, due_at) = (read::<i64, E>(&row, 2)?, read::<i64, E>(&row, 3)?);
             let (attempts, first) = (read::<i64, E>(&row, 4)?, read::<Option<i64>, E>(&row, 5)?);
-            let values = vec![integer(lease), integer(now), text(&key), integer(due_at)];
+            let values = vec![integer(lease), integer(now), text(&key), integer(due_at), text(&body)];
             if self.execute(&self.sql.message_claim, values).await? == 1 {
                 claimed.push(Claimed {
                     message: Message::from_text(&key, &body),
@@ -42,21 +42,31 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
     }
 
     pub(crate) async fn settle(&self, claimed: &Claimed, settled: Settled) -> Result<(), DatabaseError> {
+        retried!(self, self.try_settle(claimed, settled))
+    }
+
+    /// Key and lease alone do not tell: the message may have been replaced, and claimed again until the same second.
+    async fn try_settle(&self, claimed: &Claimed, settled: Settled) -> Result<(), Failure> {
+        let mut transaction = self.pool.begin().await?;
+        if self.locked(&mut transaction, &claimed.key).await? != claimed.message {
+            return Ok(());
+        }
         let mine = || [text(&claimed.key), integer(claimed.lease)];
         let later = |due_at| [vec![integer(due_at)], mine().to_vec()].concat();
-        match settled {
-            Settled::Done => self.execute(&self.sql.message_done, mine().to_vec()).await,
-            Settled::Later(due_at) => self.execute(&self.sql.message_later, later(due_at)).await,
+        let (statement, values) = match settled {
+            Settled::Done => (&self.sql.message_done, mine().to_vec()),
+            Settled::Later(due_at) => (&self.sql.message_later, later(due_at)),
             Settled::Parked(due_at) => {
                 let Some(mut message) = claimed.message.clone() else { return Ok(()) };
                 message.parked = true;
-                let body = message.to_text();
-                self.execute(&self.sql.message_parked, [vec![text(&body)], later(due_at)].concat()).await
+                (&self.sql.message_parked, [vec![text(&message.to_text())], later(due_at)].concat())
             }
             // Never due again, and there for whoever looks.
-            Settled::Failed => self.execute(&self.sql.message_later, later(NEVER)).await,
-        }
-        .map(drop)
+            Settled::Failed => (&self.sql.message_later, later(NEVER)),
+        };
+        transaction.execute(statement.clone(), self.arguments(values)?).await?;
+        transaction.commit().await?;
+        Ok(())
     }
 
     pub(crate) async fn message(&self, key: &str) -> Result<Option<Message>, DatabaseError> {
@@ -98,15 +108,21 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
 
     /// Takes the message away that asked for what this transaction does. Whether it is parked by now does not matter.
     pub(crate) async fn consume(&self, transaction: &mut Connection<E>, message: &Message) -> Result<(), Failure> {
-        let key = || self.arguments(vec![text(&message.key)]);
-        let rows = transaction.fetch(self.sql.message_lock.clone(), key()?).await?;
-        let body = rows.first().map(|row| read::<String, E>(row, 0)).transpose()?;
-        let stored = body.and_then(|body| Message::from_text(&message.key, &body));
+        let stored = self.locked(transaction, &message.key).await?;
         if stored.is_none_or(|stored| stored.task != message.task) {
             return Err(DatabaseError::Conflict(Conflict::Message).into());
         }
-        transaction.execute(self.sql.message_delete.clone(), key()?).await?;
+        let arguments = self.arguments(vec![text(&message.key)])?;
+        transaction.execute(self.sql.message_delete.clone(), arguments).await?;
         Ok(())
+    }
+
+    /// The message with this key, which nobody else changes until the transaction ends.
+    async fn locked(&self, transaction: &mut Connection<E>, key: &str) -> Result<Option<Message>, Failure> {
+        let arguments = self.arguments(vec![text(key)])?;
+        let rows = transaction.fetch(self.sql.message_lock.clone(), arguments).await?;
+        let body = rows.first().map(|row| read::<String, E>(row, 0)).transpose()?;
+        Ok(body.and_then(|body| Message::from_text(key, &body)))
     }
 }
 

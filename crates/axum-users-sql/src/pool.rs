@@ -214,7 +214,7 @@ pub(crate) struct Connection<E: Engine> {
     inner: Option<Kept<E>>,
     idle: Arc<Shelf<E>>,
     limit: Duration,
-    /// Whether an answer is still to come.
+    /// Whether an answer is still to come, or never will.
     is_busy: bool,
     in_transaction: bool,
     turn: Option<OwnedSemaphorePermit>,
@@ -252,8 +252,16 @@ impl<E: Engine> Connection<E> {
         let connection = &mut self.inner.as_mut().ok_or(sqlx::Error::PoolClosed)?.raw;
         self.is_busy = true;
         let result = call(connection).await;
-        // An error of the database is an answer.
-        self.is_busy = !matches!(result, Ok(_) | Err(sqlx::Error::Database(_)));
+        // An error of the database is an answer, unless the server parts with it.
+        self.is_busy = match &result {
+            Ok(_) => false,
+            Err(sqlx::Error::Database(error)) => E::ends_connection(&**error),
+            Err(_) => true,
+        };
+        if self.is_busy && E::OVER_NETWORK {
+            // Where one connection was ended, mostly all were.
+            self.idle.take_all();
+        }
         result
     }
 }
@@ -277,21 +285,23 @@ impl<E: Engine> Drop for Connection<E> {
         let (idle, limit) = (Arc::clone(&self.idle), self.limit);
         let (turn, place) = (self.turn.take(), self.place.take());
         runtime.spawn(async move {
-            let rollback = E::command(&mut kept.raw, "ROLLBACK");
-            let is_clean = if E::OVER_NETWORK {
-                matches!(timeout(limit, rollback).await, Ok(Ok(())))
-            } else {
-                // There may be nothing to roll back; then this is an error and no harm.
-                let _ = rollback.await;
-                true
-            };
-            if is_clean {
+            if roll_back::<E>(&mut kept.raw, limit).await {
                 idle.put(kept);
             }
             // Only now: SQLite may have waited for the lock until here.
             drop((turn, place));
         });
     }
+}
+
+/// Whether nothing is open any more.
+async fn roll_back<E: Engine>(raw: &mut E::Connection, limit: Duration) -> bool {
+    let rollback = E::command(raw, "ROLLBACK");
+    if E::OVER_NETWORK {
+        return matches!(timeout(limit, rollback).await, Ok(Ok(())));
+    }
+    // There may be nothing to roll back, which is an error and no harm: then a transaction can begin.
+    rollback.await.is_ok() || (E::command(raw, "BEGIN").await.is_ok() && E::command(raw, "ROLLBACK").await.is_ok())
 }
 
 #[cfg(all(test, feature = "sqlite"))]
@@ -318,6 +328,40 @@ mod tests {
         assert!(shelf.take().is_some_and(|it| it.answered.elapsed() < minute));
         assert_eq!(shelf.take_all().len(), 1);
         Ok(())
+    }
+
+    /// One connection to a database in memory, which lives as long.
+    fn memory() -> Pool<sqlx::Sqlite> {
+        let opener = PoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None);
+        Pool::new(opener.connect_lazy_with(SqliteConnectOptions::new().in_memory(true)), Duration::from_secs(30))
+    }
+
+    async fn execute(connection: &mut Connection<sqlx::Sqlite>, sql: &str) -> Result<(), sqlx::Error> {
+        connection.execute(sql.into(), sqlx::sqlite::SqliteArguments::default()).await.map(drop)
+    }
+
+    #[tokio::test]
+    async fn av_03_a_connection_whose_rollback_fails_is_not_lent_again() -> Result<(), sqlx::Error> {
+        let pool = memory();
+        let mut connection = pool.begin().await?;
+        execute(&mut connection, "CREATE TABLE kings (name TEXT)").await?;
+        if let Some(kept) = &mut connection.inner {
+            kept.raw.lock_handle().await?.set_progress_handler(1, || false);
+        }
+        assert!(execute(&mut connection, "SELECT 1").await.is_err(), "every statement is interrupted from now on");
+        drop(connection);
+        execute(&mut pool.begin().await?, "SELECT 1").await
+    }
+
+    #[tokio::test]
+    async fn av_03_a_connection_with_nothing_to_roll_back_is_lent_again() -> Result<(), sqlx::Error> {
+        let pool = memory();
+        let mut connection = pool.begin().await?;
+        execute(&mut connection, "CREATE TABLE kings (name TEXT)").await?;
+        // Unseen by the pool, as when its caller is gone before the answer.
+        execute(&mut connection, "COMMIT").await?;
+        drop(connection);
+        execute(&mut pool.begin().await?, "SELECT name FROM kings").await
     }
 
     #[tokio::test]

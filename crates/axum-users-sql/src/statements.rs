@@ -331,11 +331,12 @@ impl Statements {
             .into(),
             message_claim: format!(
                 "UPDATE {outbox} SET due_at = {}, attempts = attempts + 1, first_claimed_at = coalesce(first_claimed_at, {}) \
-                 WHERE id = {} AND due_at = {}",
+                 WHERE id = {} AND due_at = {} AND body = {}",
                 p(1),
                 p(2),
                 p(3),
-                p(4)
+                p(4),
+                p(5)
             )
             .into(),
             message_done: format!("DELETE FROM {outbox} WHERE id = {} AND due_at = {}", p(1), p(2)).into(),

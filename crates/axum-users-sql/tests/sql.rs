@@ -6,8 +6,12 @@
 mod accounts;
 #[path = "sql/adoption.rs"]
 mod adoption;
+#[path = "sql/crash.rs"]
+mod crash;
 #[path = "sql/databases.rs"]
 mod databases;
+#[path = "sql/lent.rs"]
+mod lent;
 #[path = "sql/limits.rs"]
 mod limits;
 #[path = "sql/proof.rs"]

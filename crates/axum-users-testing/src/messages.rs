@@ -21,6 +21,7 @@ pub async fn messages<P: SampleProfile, D: UserDatabase<P> + Clone>(make: impl A
     with_a_change(make().await).await;
     av_07_each_is_claimed_once(make().await).await;
     parked(make().await).await;
+    rc_07_what_was_replaced_is_not_settled(make().await).await;
     looked_after(make().await).await;
     a_user_of_a_message(make().await).await;
     a_change_of_a_message(make().await).await;
@@ -131,6 +132,27 @@ async fn parked<P: SampleProfile>(db: impl UserDatabase<P>) {
     assert!(over.message.as_ref().expect("known").parked, "{over:?}");
     db.settle(&over, Settled::Done).await.expect("settled");
     assert_eq!(db.message(&message.key).await.expect("an answer"), None);
+}
+
+/// All of it within one second: two workers have the same key and the same lease.
+async fn rc_07_what_was_replaced_is_not_settled<P: SampleProfile>(db: impl UserDatabase<P>) {
+    for settled in [Settled::Parked(3700), Settled::Done, Settled::Later(3700), Settled::Failed] {
+        let first = message("first@camelot.bt");
+        let second = Message::from_text(&first.key, &message("second@camelot.bt").to_text()).expect("a message");
+        db.enqueue(first, 100).await.expect("kept");
+        let [slow] = db.claim(100, 10).await.expect("an answer").try_into().expect("one");
+        assert!(db.delete_message(&second.key).await.expect("an answer"));
+        db.enqueue(second.clone(), 100).await.expect("kept");
+        let [quick] = db.claim(100, 10).await.expect("an answer").try_into().expect("the other one");
+        assert_eq!((&slow.key, slow.lease), (&quick.key, quick.lease));
+        db.settle(&slow, settled).await.expect("no error");
+        assert_eq!(db.message(&second.key).await.expect("an answer").as_ref(), Some(&second), "{settled:?}");
+        let [again] =
+            db.claim(quick.lease, 10).await.expect("an answer").try_into().expect("due when its lease is over");
+        assert_eq!((again.message.as_ref(), again.attempt), (Some(&second), 2), "{settled:?}");
+        db.settle(&again, Settled::Done).await.expect("settled");
+        assert!(keys(&db).await.is_empty(), "{settled:?}");
+    }
 }
 
 async fn looked_after<P: SampleProfile>(db: impl UserDatabase<P>) {

@@ -1,5 +1,6 @@
 //! The races: what meets, and what must hold afterwards.
 
+mod accounts;
 mod leaving;
 mod passwords;
 mod refresh;
@@ -42,11 +43,19 @@ pub enum Race {
     LastSuperuser,
     /// Several users move to one address: one gets it.
     MoveToOneAddress,
+    /// Several users link one account with a provider: one gets it.
+    Linking,
+    /// One account with a provider logs in for the first time, many times at once: there is one user.
+    FirstLogin,
+    /// An account is unlinked while it logs in: it stays unlinked.
+    UnlinkVsLogin,
+    /// A user is deleted while they link accounts: nothing is left of them, and others can have the accounts.
+    DeletionVsLinking,
 }
 
 impl Race {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 18] = [
         Self::PasswordChangeVsLiveSessions,
         Self::LoginVsPasswordChange,
         Self::HashUpgradeVsPasswordChange,
@@ -61,6 +70,10 @@ impl Race {
         Self::Registration,
         Self::LastSuperuser,
         Self::MoveToOneAddress,
+        Self::Linking,
+        Self::FirstLogin,
+        Self::UnlinkVsLogin,
+        Self::DeletionVsLinking,
     ];
 
     /// Its name in tables.
@@ -81,6 +94,10 @@ impl Race {
             Self::Registration => "registration / registration",
             Self::LastSuperuser => "superuser / superuser",
             Self::MoveToOneAddress => "new address / new address",
+            Self::Linking => "link / link",
+            Self::FirstLogin => "first login / first login",
+            Self::UnlinkVsLogin => "unlink / login by a provider",
+            Self::DeletionVsLinking => "deletion / link",
         }
     }
 
@@ -104,6 +121,10 @@ impl Race {
             Self::Registration => uniqueness::registration(arena).await,
             Self::LastSuperuser => uniqueness::last_superuser(arena, number).await,
             Self::MoveToOneAddress => uniqueness::move_to_one_address(arena).await,
+            Self::Linking => accounts::link_vs_link(arena).await,
+            Self::FirstLogin => accounts::first_login_vs_first_login(arena).await,
+            Self::UnlinkVsLogin => accounts::unlink_vs_login(arena, number).await,
+            Self::DeletionVsLinking => accounts::link_vs_deletion(arena, number).await,
         }
         .with_context(|| self.name())
     }

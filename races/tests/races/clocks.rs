@@ -1,7 +1,7 @@
 //! Nodes whose clocks differ.
 
 use axum_users::Clock;
-use axum_users_races::{Answer, Backend, Engine, Local, Node as _, Request, Session};
+use axum_users_races::{Answer, Backend, Engine, Local, Node as _, Provider, Request, Session};
 use serde_json::json;
 use time::Duration;
 
@@ -25,12 +25,14 @@ async fn refreshed(node: &Local, session: Session) -> Session {
 /// Whoever changes the password does so on the node that is behind; the sessions of the node that is ahead end all the same.
 #[tokio::test]
 async fn av_08_jw_08_a_new_password_ends_what_a_node_issued_whose_clock_is_ahead() {
+    let provider = Provider::start().await.unwrap();
     for engine in Engine::ALL {
         let folder = Folder::new();
         let tables = folder.tables(engine);
         let (behind, ahead) = (Clock::mock(START), Clock::mock(START + Duration::seconds(20)));
         let store = tables.store().connect().await.unwrap();
-        let (behind, ahead) = (Local::new(store.clone(), &behind).unwrap(), Local::new(store.clone(), &ahead).unwrap());
+        let local = |clock| Local::new(store.clone(), clock, &provider).unwrap();
+        let (behind, ahead) = (local(&behind), local(&ahead));
         let account = json!({ "email": "arthur@camelot.bt", "password": PASSWORDS[0] });
         let created: Answer = behind.send(Request::new("POST", "/auth/register").json(&account)).await.unwrap();
         assert_eq!(created.status, 201);

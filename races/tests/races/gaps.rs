@@ -99,3 +99,19 @@ async fn mf_01_a_refresh_that_does_not_look_at_its_session_is_noticed() {
 async fn az_04_a_look_before_the_write_is_noticed() {
     notices(Race::LastSuperuser, Gap::SuperuserCheckedBefore).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn oa_06_a_link_that_is_looked_up_before_is_noticed() {
+    notices(Race::Linking, Gap::LinkedWithoutLock).await;
+    notices(Race::DeletionVsLinking, Gap::LinkedWithoutLock).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn oa_13_a_user_who_is_stored_before_the_link_is_noticed() {
+    notices(Race::FirstLogin, Gap::LinkedWithoutLock).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn oa_14_a_login_that_links_whatever_became_of_the_account_is_noticed() {
+    notices(Race::UnlinkVsLogin, Gap::LinkedInAnyCase).await;
+}

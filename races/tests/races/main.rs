@@ -9,7 +9,7 @@ mod races;
 use std::{path::PathBuf, sync::Arc};
 
 use axum_users::{AccessTokenDatabase, Clock, RefreshTokenDatabase, SqlStore, UserDatabase, random};
-use axum_users_races::{Arena, Engine, Figures, Local, Race, Tables};
+use axum_users_races::{Arena, Engine, Figures, Local, Provider, Race, Tables};
 use time::{OffsetDateTime, macros::datetime};
 
 const NODES: usize = 3;
@@ -56,7 +56,9 @@ impl Ground {
         for _ in 0..NODES {
             stores.push(tables.store().connect().await.unwrap());
         }
-        let nodes = wrap(stores, &tables, &clock).into_iter().map(|store| Local::new(store, &clock).unwrap()).collect();
+        let provider = Provider::start().await.unwrap();
+        let stores = wrap(stores, &tables, &clock).into_iter();
+        let nodes = stores.map(|store| Local::new(store, &clock, &provider).unwrap()).collect();
         let arena = Arena::new(nodes, tables, Local::params().unwrap(), Some(clock)).await.unwrap();
         Self { arena, _folder: folder }
     }

@@ -90,3 +90,23 @@ async fn av_08_az_04_one_of_two_superusers_remains() {
 async fn av_08_rg_01_one_of_many_who_move_to_one_address_gets_it() {
     holds(Race::MoveToOneAddress).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn av_08_oa_06_one_of_several_users_who_link_one_identity_gets_it() {
+    holds(Race::Linking).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn av_08_oa_13_many_first_logins_by_one_identity_make_one_user() {
+    holds(Race::FirstLogin).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn av_08_oa_14_no_login_links_again_what_is_unlinked() {
+    holds(Race::UnlinkVsLogin).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn av_08_oa_06_no_link_outlives_its_user() {
+    holds(Race::DeletionVsLinking).await;
+}

@@ -141,6 +141,11 @@ pub(crate) trait Engine: Database {
     fn violated(error: &dyn sqlx::error::DatabaseError) -> Option<String>;
     /// What any other error of the database means.
     fn meaning(error: &dyn sqlx::error::DatabaseError) -> Meaning;
+    /// Whether the server ended the connection with this error.
+    fn ends_connection(error: &dyn sqlx::error::DatabaseError) -> bool {
+        let _ = error;
+        false
+    }
 }
 
 /// What an error of a driver means for the caller.

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use axum_users_core::{Kind, Value, ValueError};
-use sqlx::{Arguments as _, MySql, Row as _, mysql::MySqlQueryResult};
+use sqlx::{
+    Arguments as _, MySql, Row as _,
+    mysql::{MySqlDatabaseError, MySqlQueryResult},
+};
 use time::{Date, OffsetDateTime};
 use uuid::Uuid;
 
@@ -215,8 +218,7 @@ impl Engine for MySql {
         Some(key.rsplit('.').next().unwrap_or(key).to_owned())
     }
     fn meaning(error: &dyn sqlx::error::DatabaseError) -> Meaning {
-        let number = error.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>().map_or(0, |error| error.number());
-        match number {
+        match number(error) {
             // ER_LOCK_DEADLOCK, ER_CHECKREAD
             1213 | 1020 => Meaning::Retry,
             // connections, shutdown, disk, lock wait, read-only, statement time, server gone
@@ -226,8 +228,11 @@ impl Engine for MySql {
             | 1053
             | 1077
             | 1079
+            | 1080
             | 1129
+            | 1152
             | 1158..=1161
+            | 1184
             | 1203
             | 1205
             | 1226
@@ -237,10 +242,20 @@ impl Engine for MySql {
             | 1927
             | 1969
             | 3024
+            | 3032
+            | 3169
             | 4031 => Meaning::Unavailable,
-            // out of range, too long, wrong for the column or its character set, invalid JSON
-            1264 | 1292 | 1366 | 1406 | 3140 | 4025 => Meaning::OutOfRange,
+            // longer than a packet, out of range, too long, wrong for the column or its character set, invalid JSON
+            1153 | 1264 | 1292 | 1366 | 1406 | 3140 | 4025 => Meaning::OutOfRange,
             _ => Meaning::Other,
         }
     }
+    /// A shutdown, `KILL` (also of the statement alone), a packet that did not go through, an idle limit.
+    fn ends_connection(error: &dyn sqlx::error::DatabaseError) -> bool {
+        matches!(number(error), 1053 | 1077 | 1079 | 1080 | 1152..=1161 | 1184 | 1317 | 1927 | 3032 | 3169 | 4031)
+    }
+}
+
+fn number(error: &dyn sqlx::error::DatabaseError) -> u16 {
+    error.try_downcast_ref::<MySqlDatabaseError>().map_or(0, MySqlDatabaseError::number)
 }

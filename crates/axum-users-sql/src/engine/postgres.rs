@@ -3,7 +3,11 @@
 use std::time::Duration;
 
 use axum_users_core::{Kind, Value, ValueError};
-use sqlx::{Arguments as _, Postgres, Row as _, postgres::PgQueryResult, types::Json};
+use sqlx::{
+    Arguments as _, Postgres, Row as _,
+    postgres::{PgDatabaseError, PgQueryResult, PgSeverity},
+    types::Json,
+};
 use time::{Date, OffsetDateTime};
 use uuid::Uuid;
 
@@ -185,14 +189,23 @@ impl Engine for Postgres {
         match &*code {
             // serialization_failure, deadlock_detected
             "40001" | "40P01" => Meaning::Retry,
-            // read_only_sql_transaction: a replica; query_canceled, idle_in_transaction_session_timeout: time limits;
-            // lock_not_available
-            "25006" | "57014" | "25P03" | "55P03" => Meaning::Unavailable,
+            // read_only_sql_transaction: a replica; query_canceled, idle_in_transaction_session_timeout, transaction_timeout:
+            // time limits; lock_not_available
+            "25006" | "57014" | "25P03" | "25P04" | "55P03" => Meaning::Unavailable,
             // connection exceptions, insufficient resources, operator intervention
             _ if code.starts_with("08") || code.starts_with("53") || code.starts_with("57") => Meaning::Unavailable,
             // data exceptions; program_limit_exceeded: too large for an index
             _ if code.starts_with("22") || code.starts_with("54") => Meaning::OutOfRange,
             _ => Meaning::Other,
         }
+    }
+    /// With FATAL and PANIC, whatever the code. A pooler may say less, so the codes that can mean nothing else count too.
+    fn ends_connection(error: &dyn sqlx::error::DatabaseError) -> bool {
+        let severity = error.try_downcast_ref::<PgDatabaseError>().map(PgDatabaseError::severity);
+        let code = error.code().unwrap_or_default();
+        // admin_shutdown, crash_shutdown, cannot_connect_now; connection exceptions
+        matches!(severity, Some(PgSeverity::Fatal | PgSeverity::Panic))
+            || matches!(&*code, "57P01" | "57P02" | "57P03")
+            || code.starts_with("08")
     }
 }
