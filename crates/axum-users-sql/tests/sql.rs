@@ -1,6 +1,6 @@
 //! The SQL adapter on its three engines. PostgreSQL and MariaDB are named by environment variables, which
 //! `cargo xtask test` and `cargo xtask services` set.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a failing step fails the test")]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failing step fails the test")]
 
 #[path = "sql/accounts.rs"]
 mod accounts;

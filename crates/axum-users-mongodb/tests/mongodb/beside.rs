@@ -253,7 +253,9 @@ fn next(numbers: &mut Numbers, known: &mut [Known], serial: usize) -> Value {
         0 => register(email),
         1 => json!({ "op": "change", "email": email, "set": { "email": format!("Moved.{serial}@camelot.bt") } }),
         2 => json!({ "op": "change", "email": email, "set": { "password": format!("green river {serial}") } }),
-        3 => json!({ "op": "change", "email": email, "set": { "is_verified": true, "is_active": !flips.is_multiple_of(4) } }),
+        3 => {
+            json!({ "op": "change", "email": email, "set": { "is_verified": true, "is_active": !flips.is_multiple_of(4) } })
+        }
         4 => json!({ "op": "link", "email": email, "name": "google", "id": format!("id{serial}") }),
         5 if !user.accounts.is_empty() => {
             let (name, id) = user.accounts[flips % user.accounts.len()].clone();
