@@ -11,10 +11,11 @@ use std::{
 use serde_json::Value;
 
 /// Each crate with its floor. An arrow points to a lower floor, never to the same or a higher one.
-const FLOORS: [(&str, u8); 10] = [
+const FLOORS: [(&str, u8); 11] = [
     ("axum-users-macros", 0),
     ("axum-users-core", 0),
     ("axum-users-sql", 1),
+    ("axum-users-mongodb", 1),
     ("axum-users-redis", 1),
     ("axum-users-mail", 1),
     ("axum-users-oauth", 1),

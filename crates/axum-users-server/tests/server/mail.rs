@@ -11,6 +11,7 @@ use axum_users::random;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use rustix::process::Signal;
 use serde_json::{Value, json};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::{
     faults_proxy::{Network, Proxy},
@@ -192,8 +193,8 @@ fn av_07_a_killed_server_sends_after_it_is_started_again() {
     assert_eq!(server.register(&user).status, 201);
     proxy.set(Network::Refuses);
     ask(&server, "request-verify-token", &user);
-    // Until the store has said so, the message is in the hands of a worker, and stays there for the two minutes of a lease.
-    server.wait_for("SET due_at = ?1 WHERE id");
+    // Until the store has put it off, the message is in the hands of a worker, and stays there for the two minutes of a lease.
+    wait_until_put_off(&folder);
     server.signal(Signal::KILL);
     server.wait();
     proxy.set(Network::Passes);
@@ -203,6 +204,21 @@ fn av_07_a_killed_server_sends_after_it_is_started_again() {
     assert_eq!(post(&server, "verify", &json!({ "token": mail.token("/verify") })).status, 200);
     server.stop();
     assert_eq!(mails_to(&user).len(), 1);
+}
+
+/// Waits until the one message in the outbox was tried, and is due again before its lease would end.
+fn wait_until_put_off(folder: &Folder) {
+    let began = Instant::now();
+    loop {
+        let list = folder.run(&["outbox", "list", "--json"]).succeeded().json();
+        let message = &list[0];
+        let instant = |name: &str| OffsetDateTime::parse(message[name].as_str().unwrap(), &Rfc3339).unwrap();
+        if message["attempts"] == 1 && instant("due_at") - instant("created_at") < PATIENCE {
+            return;
+        }
+        assert!(began.elapsed() < PATIENCE, "it was not put off: {list}");
+        thread::sleep(Duration::from_millis(100));
+    }
 }
 
 #[test]
