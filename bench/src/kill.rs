@@ -7,7 +7,7 @@ use std::{
     env, fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{SocketAddr, TcpStream},
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, Command, Stdio},
     sync::{
         Arc, Mutex, PoisonError,
@@ -18,30 +18,43 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use axum_users::{EmailKey, SqlStore, UserDatabase as _};
+use axum_users::{EmailKey, MongoStore, SqlStore, UserDatabase};
 
 const ROUNDS: usize = 50;
 const WRITERS: usize = 6;
+/// Where the users are.
+const USERS: &str = "kill_user";
+const TOKENS: &str = "kill_token";
 
 #[tokio::main]
 async fn main() -> Result<()> {
     let folder = env::temp_dir().join(format!("axum-users-kill-{}", std::process::id()));
     fs::create_dir_all(&folder)?;
     let server = |variable: &str| env::var(variable).with_context(|| format!("{variable} names no server"));
-    for (engine, url) in [
+    let database = |variable: &str| {
+        let url = server(variable)?;
+        let (base, options) = url.split_once('?').unwrap_or((&url, ""));
+        anyhow::Ok(format!("{}/kill{}?{options}", base.trim_end_matches('/'), std::process::id()))
+    };
+    let mut engines = vec![
         ("SQLite", format!("sqlite://{}", folder.join("kill.db").display())),
         ("PostgreSQL", server("AXUM_USERS_TEST_POSTGRES_URL")?),
         ("MariaDB", server("AXUM_USERS_TEST_MYSQL_URL")?),
-    ] {
+        ("MongoDB", database("AXUM_USERS_TEST_MONGODB_URL")?),
+    ];
+    match database("AXUM_USERS_TEST_FERRETDB_URL") {
+        Ok(url) => engines.push(("FerretDB", url)),
+        Err(error) => println!("FerretDB is left out: {error:#}"),
+    }
+    for (engine, url) in engines {
         let acknowledged = storm(&folder, &url)?;
-        let store =
-            SqlStore::<()>::builder(&url).user_table("kill_user").access_token_table("kill_token").connect().await?;
-        let mut missing = 0;
-        for email in &acknowledged {
-            if store.get_by_email(&EmailKey::of_typed(email)).await?.is_none() {
-                missing += 1;
-            }
-        }
+        let missing = if url.starts_with("mongodb") {
+            let store = MongoStore::<()>::builder(&url).user_collection(USERS).access_token_collection(TOKENS);
+            missing(&store.connect().await?, &acknowledged).await?
+        } else {
+            let store = SqlStore::<()>::builder(&url).user_table(USERS).access_token_table(TOKENS);
+            missing(&store.connect().await?, &acknowledged).await?
+        };
         println!(
             "{engine}: killed {ROUNDS} times, {} acknowledged registrations, {missing} missing",
             acknowledged.len()
@@ -50,6 +63,14 @@ async fn main() -> Result<()> {
     }
     fs::remove_dir_all(&folder)?;
     Ok(())
+}
+
+async fn missing(store: &impl UserDatabase<()>, acknowledged: &[String]) -> Result<usize> {
+    let mut missing = 0;
+    for email in acknowledged {
+        missing += usize::from(store.get_by_email(&EmailKey::of_typed(email)).await?.is_none());
+    }
+    Ok(missing)
 }
 
 /// Every address whose registration was answered with 201.
@@ -84,11 +105,10 @@ fn storm(folder: &Path, url: &str) -> Result<Vec<String>> {
 }
 
 fn start(folder: &Path, url: &str) -> Result<(Child, SocketAddr)> {
-    let binary = PathBuf::from(env::var("CARGO_MANIFEST_DIR").unwrap_or_default()).join("../target/debug/axum-users");
-    let mut server = Command::new(binary)
+    let mut server = Command::new(env::current_exe()?.with_file_name("axum-users"))
         .args(["--listen", "127.0.0.1:0", "--database", url])
-        .env("AXUM_USERS__DATABASE__USER_TABLE", "kill_user")
-        .env("AXUM_USERS__DATABASE__ACCESS_TOKEN_TABLE", "kill_token")
+        .env("AXUM_USERS__DATABASE__USER_TABLE", USERS)
+        .env("AXUM_USERS__DATABASE__ACCESS_TOKEN_TABLE", TOKENS)
         .env("AXUM_USERS__PASSWORD__ARGON2__MEMORY_KIB", "19456")
         .env("AXUM_USERS__PASSWORD__ARGON2__ITERATIONS", "2")
         .env("AXUM_USERS__PASSWORD__ARGON2__PARALLELISM", "1")

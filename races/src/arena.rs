@@ -12,13 +12,13 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use axum_users::{
-    Argon2Params, Clock, DefaultHasher, Email, NewUser, PasswordHash, PasswordPool, Secret, SessionState, SqlStore,
-    UserDatabase as _, UserId as _, ValidatedPassword, random, session::admits,
+    Argon2Params, Clock, DefaultHasher, Email, NewUser, PasswordHash, PasswordPool, Secret, SessionState, UserId as _,
+    ValidatedPassword, random, session::admits,
 };
 use tokio::{sync::Barrier, task::JoinSet, time::sleep};
 use uuid::Uuid;
 
-use crate::{Answer, Backend, Engine, Node, Person, Request, Session, Tables};
+use crate::{Answer, Backend, Engine, Node, Person, Request, Session, Store, Tables};
 
 pub(crate) const PASSWORD: &str = "plum tomato engine";
 pub(crate) const OTHER: &str = "green river stone";
@@ -40,7 +40,7 @@ struct Inner<N> {
     nodes: Vec<N>,
     turn: AtomicUsize,
     tables: Arc<Tables>,
-    store: SqlStore<()>,
+    store: Store,
     clock: Option<Clock>,
     /// Of [`PASSWORD`], as the nodes would store it.
     hash: PasswordHash,
@@ -86,7 +86,7 @@ impl<N: Node> Arena<N> {
     /// # Errors
     /// When the store does not open.
     pub async fn new(nodes: Vec<N>, tables: Arc<Tables>, params: Argon2Params, clock: Option<Clock>) -> Result<Self> {
-        let store = tables.store().connect().await?;
+        let store = tables.store().await?;
         let outdated = Argon2Params::danger_below_floor(16, 1, 1)?;
         Ok(Self(Arc::new(Inner {
             nodes,
@@ -127,7 +127,7 @@ impl<N: Node> Arena<N> {
         self.0.tables.remove().await
     }
 
-    pub(crate) fn store(&self) -> &SqlStore<()> {
+    pub(crate) fn store(&self) -> &Store {
         &self.0.store
     }
 

@@ -11,6 +11,7 @@ mod person;
 mod provider;
 mod races;
 mod server;
+mod store;
 mod tables;
 mod weak;
 
@@ -21,5 +22,6 @@ pub use person::{Backend, Person, Session};
 pub use provider::{Identity, Provider};
 pub use races::Race;
 pub use server::Server;
+pub use store::Store;
 pub use tables::{Engine, Tables};
 pub use weak::{Gap, Weak};

@@ -47,7 +47,7 @@ async fn main() -> Result<()> {
 
 /// How many violations there were.
 async fn run(engine: Engine, nodes: usize, folder: &Path, provider: &Provider, arguments: &Arguments) -> Result<usize> {
-    let tables = Arc::new(Tables::new(engine, folder)?);
+    let tables = Arc::new(Tables::new(engine, folder).await?);
     let servers = (0..nodes).map(|number| Server::start(folder, number, &tables, provider)).collect::<Result<_>>()?;
     let arena = Arena::new(servers, Arc::clone(&tables), Server::params()?, None).await?;
     let mut wrong = 0;

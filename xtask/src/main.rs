@@ -37,7 +37,7 @@ enum Command {
     Kill,
     /// Let requests race on one server and on three, over each engine, and print a table (more than an hour)
     Races {
-        /// How often each race is run in each of the six places
+        /// How often each race is run in each of the eight places
         #[arg(long, default_value_t = 200)]
         rounds: usize,
     },

@@ -86,9 +86,12 @@ impl<P: UserProfile> Store<P> {
     pub(crate) async fn settle(&self, claimed: &Claimed, settled: Settled) -> Result<(), DatabaseError> {
         // Still this caller's, and not another message under the same key.
         let mut mine = doc! { "_id": &claimed.key, "due_at": claimed.lease };
-        if let Some(message) = &claimed.message {
-            mine.insert("body", message.to_text());
+        let Some(stored) = self.outbox.find_one(mine.clone()).await.map_err(classify)? else { return Ok(()) };
+        let body = text(&stored, "body").unwrap_or_default();
+        if Message::from_text(&claimed.key, body) != claimed.message {
+            return Ok(());
         }
+        mine.insert("body", body);
         match settled {
             Settled::Done => self.remove(mine).await.map(drop),
             Settled::Later(due_at) => self.set(mine, doc! { "due_at": due_at }).await.map(drop),

@@ -1,7 +1,7 @@
 //! New passwords, and sessions that are ended while they change something.
 
 use anyhow::Result;
-use axum_users::{Email, UserChange, UserDatabase as _};
+use axum_users::{Email, UserChange};
 use serde_json::json;
 
 use crate::{

@@ -1,7 +1,7 @@
 //! What there is once.
 
 use anyhow::Result;
-use axum_users::{UserChange, UserDatabase as _, random};
+use axum_users::{UserChange, random};
 use serde_json::json;
 
 use crate::{

@@ -28,10 +28,10 @@ async fn av_08_jw_08_a_new_password_ends_what_a_node_issued_whose_clock_is_ahead
     let provider = Provider::start().await.unwrap();
     for engine in Engine::ALL {
         let folder = Folder::new();
-        let tables = folder.tables(engine);
+        let tables = folder.tables(engine).await;
         let (behind, ahead) = (Clock::mock(START), Clock::mock(START + Duration::seconds(20)));
-        let store = tables.store().connect().await.unwrap();
-        let local = |clock| Local::new(store.clone(), clock, &provider).unwrap();
+        let store = tables.store().await.unwrap();
+        let local = |clock| store.node(clock, &provider).unwrap();
         let (behind, ahead) = (local(&behind), local(&ahead));
         let account = json!({ "email": "arthur@camelot.bt", "password": PASSWORDS[0] });
         let created: Answer = behind.send(Request::new("POST", "/auth/register").json(&account)).await.unwrap();

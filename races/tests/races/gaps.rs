@@ -1,6 +1,6 @@
 //! A race notices when a guard is missing.
 
-use axum_users_races::{Engine, Gap, Race, Weak};
+use axum_users_races::{Engine, Gap, Race};
 
 use crate::Ground;
 
@@ -13,7 +13,7 @@ async fn notices(race: Race, gap: Gap) {
 }
 
 async fn notices_on(engine: Engine, race: Race, gap: Gap) {
-    let ground = Ground::new(engine, |stores, tables, clock| Weak::stores(stores, tables, gap, clock)).await;
+    let ground = Ground::with_gap(engine, gap).await;
     let mut number = 0;
     while ground.run(race, number).await.violations.is_empty() {
         number += 1;

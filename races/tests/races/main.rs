@@ -8,8 +8,8 @@ mod races;
 
 use std::{path::PathBuf, sync::Arc};
 
-use axum_users::{AccessTokenDatabase, Clock, RefreshTokenDatabase, SqlStore, UserDatabase, random};
-use axum_users_races::{Arena, Engine, Figures, Local, Provider, Race, Tables};
+use axum_users::{Clock, random};
+use axum_users_races::{Arena, Engine, Figures, Gap, Local, Provider, Race, Tables, Weak};
 use time::{OffsetDateTime, macros::datetime};
 
 const NODES: usize = 3;
@@ -27,8 +27,8 @@ impl Folder {
         Self(folder)
     }
 
-    fn tables(&self, engine: Engine) -> Arc<Tables> {
-        Arc::new(Tables::new(engine, &self.0).unwrap())
+    async fn tables(&self, engine: Engine) -> Arc<Tables> {
+        Arc::new(Tables::new(engine, &self.0).await.unwrap())
     }
 }
 
@@ -45,20 +45,35 @@ struct Ground {
 }
 
 impl Ground {
-    /// Over stores that `wrap` makes.
-    async fn new<S>(engine: Engine, wrap: impl FnOnce(Vec<SqlStore<()>>, &Arc<Tables>, &Clock) -> Vec<S>) -> Self
-    where
-        S: UserDatabase<()> + AccessTokenDatabase<()> + RefreshTokenDatabase<()> + Clone,
-    {
+    async fn new(engine: Engine) -> Self {
+        Self::over(engine, async |tables, clock, provider| {
+            let mut nodes = Vec::new();
+            for _ in 0..NODES {
+                nodes.push(tables.store().await.unwrap().node(clock, provider).unwrap());
+            }
+            nodes
+        })
+        .await
+    }
+
+    /// With a guard taken out.
+    async fn with_gap(engine: Engine, gap: Gap) -> Self {
+        Self::over(engine, async |tables, clock, provider| {
+            let mut stores = Vec::new();
+            for _ in 0..NODES {
+                stores.push(tables.sql_store().await.unwrap());
+            }
+            let weak = Weak::stores(stores, tables, gap, clock).into_iter();
+            weak.map(|store| Local::new(store, clock, provider).unwrap()).collect()
+        })
+        .await
+    }
+
+    async fn over(engine: Engine, nodes: impl AsyncFnOnce(&Arc<Tables>, &Clock, &Provider) -> Vec<Local>) -> Self {
         let folder = Folder::new();
-        let (tables, clock) = (folder.tables(engine), Clock::mock(START));
-        let mut stores = Vec::new();
-        for _ in 0..NODES {
-            stores.push(tables.store().connect().await.unwrap());
-        }
+        let (tables, clock) = (folder.tables(engine).await, Clock::mock(START));
         let provider = Provider::start().await.unwrap();
-        let stores = wrap(stores, &tables, &clock).into_iter();
-        let nodes = stores.map(|store| Local::new(store, &clock, &provider).unwrap()).collect();
+        let nodes = nodes(&tables, &clock, &provider).await;
         let arena = Arena::new(nodes, tables, Local::params().unwrap(), Some(clock)).await.unwrap();
         Self { arena, _folder: folder }
     }

@@ -9,7 +9,7 @@ const ROUNDS: usize = 5;
 /// No violation on any engine, and few requests that have to come back.
 async fn holds(race: Race) {
     for engine in Engine::ALL {
-        let ground = Ground::new(engine, |stores, _, _| stores).await;
+        let ground = Ground::new(engine).await;
         for number in 0..ROUNDS {
             let figures = ground.run(race, number).await;
             let name = engine.name();
