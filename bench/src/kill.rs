@@ -107,6 +107,7 @@ fn storm(folder: &Path, url: &str) -> Result<Vec<String>> {
 fn start(folder: &Path, url: &str) -> Result<(Child, SocketAddr)> {
     let mut server = Command::new(env::current_exe()?.with_file_name("axum-users"))
         .args(["--listen", "127.0.0.1:0", "--database", url])
+        .env("AXUM_USERS__DATABASE__USER_ID", "uuid")
         .env("AXUM_USERS__DATABASE__USER_TABLE", USERS)
         .env("AXUM_USERS__DATABASE__ACCESS_TOKEN_TABLE", TOKENS)
         .env("AXUM_USERS__PASSWORD__ARGON2__MEMORY_KIB", "19456")
