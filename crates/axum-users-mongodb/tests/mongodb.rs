@@ -9,5 +9,7 @@ mod certain;
 mod documents;
 #[path = "mongodb/servers.rs"]
 mod servers;
+#[path = "mongodb/step_down.rs"]
+mod step_down;
 #[path = "mongodb/suites.rs"]
 mod suites;

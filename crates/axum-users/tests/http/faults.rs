@@ -7,9 +7,10 @@ use std::sync::{
 };
 
 use axum_users::{
-    AccessTokenDatabase, Condition, DatabaseError, EmailKey, NewSession, NewToken, NewUser, Outcome, PasswordHash,
-    PasswordHasher, RequestInfo, SessionId, StoredSession, StoredToken, User, UserChange, UserDatabase, UserHooks,
-    ValidatedPassword, Verification, WithSession,
+    AccessTokenDatabase, Condition, DatabaseError, EmailKey, NewOAuthAccount, NewSession, NewToken, NewUser,
+    OAuthIdentity, OAuthSettings, Outcome, PasswordHash, PasswordHasher, RequestInfo, SessionId, StoredSession,
+    StoredToken, User, UserChange, UserDatabase, UserHooks, ValidatedPassword, Verification, WithOAuthAccount,
+    WithSession,
     memory::MemoryStore,
     password::{HasherError, PasswordPool},
 };
@@ -20,7 +21,11 @@ use tokio::{
     task::JoinSet,
 };
 
-use crate::people::{COOKIE, DB, JWT, OTHER, PASSWORD, application, bytes, superuser, visitor};
+use crate::{
+    oauth::GOOGLE,
+    people::{COOKIE, DB, JWT, OTHER, PASSWORD, application, bytes, superuser, visitor},
+    provider::{Browser, Provider, with_provider},
+};
 
 type Uuid = <() as axum_users::UserProfile>::Id;
 
@@ -28,6 +33,8 @@ const FINE: u8 = 0;
 const AWAY: u8 = 1;
 const BROKEN: u8 = 2;
 const PANICS: u8 = 3;
+/// The next question for an account with a provider finds none, as if it came before the account.
+const LATE: u8 = 4;
 
 /// A store that fails when told to.
 #[derive(Clone)]
@@ -42,7 +49,7 @@ impl Fragile {
         let state = self.state.load(Ordering::SeqCst);
         assert_ne!(state, PANICS, "{source}");
         match state {
-            FINE => Ok(()),
+            FINE | LATE => Ok(()),
             AWAY => Err(DatabaseError::Unavailable(source.into())),
             _ => Err(DatabaseError::Driver(source.into())),
         }
@@ -93,6 +100,36 @@ impl UserDatabase<()> for Fragile {
     async fn sessions(&self, id: &Uuid) -> Result<Vec<StoredSession>, DatabaseError> {
         self.check()?;
         self.inner.sessions(id).await
+    }
+    fn keeps_oauth_accounts(&self) -> bool {
+        true
+    }
+    async fn get_by_oauth_account(
+        &self,
+        identity: &OAuthIdentity,
+    ) -> Result<Option<WithOAuthAccount<()>>, DatabaseError> {
+        self.check()?;
+        if self.state.compare_exchange(LATE, FINE, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
+            return Ok(None);
+        }
+        self.inner.get_by_oauth_account(identity).await
+    }
+    async fn create_with_oauth_account(
+        &self,
+        user: NewUser<()>,
+        account: NewOAuthAccount,
+    ) -> Result<User<()>, DatabaseError> {
+        self.check()?;
+        self.inner.create_with_oauth_account(user, account).await
+    }
+    async fn put_oauth_account(
+        &self,
+        id: &Uuid,
+        account: NewOAuthAccount,
+        only_if: Vec<Condition>,
+    ) -> Result<Outcome<User<()>>, DatabaseError> {
+        self.check()?;
+        self.inner.put_oauth_account(id, account, only_if).await
     }
 }
 
@@ -162,6 +199,23 @@ async fn lg_04_av_03_a_store_that_fails_is_told_without_details_and_nobody_is_tu
             assert!(person.is_known().await && boss.is_known().await, "{backend}: as before");
         }
     }
+}
+
+/// A login that meets the first one of the same identity: it asks for the account before that is there, and for the user after.
+#[tokio::test]
+async fn oa_13_a_login_that_finds_the_user_and_not_yet_the_account_looks_again() {
+    let store = Fragile { inner: MemoryStore::new(), state: Arc::default() };
+    let provider = Provider::new("google");
+    let settings = OAuthSettings::new().backend(JWT);
+    let users = with_provider(application(store.clone()), &provider, settings).build().unwrap();
+    let mut first = Browser::new(&users).logged_in(&provider, GOOGLE, "1|a@camelot.bt|v").await;
+    store.state.store(LATE, Ordering::SeqCst);
+    let mut second = Browser::new(&users).logged_in(&provider, GOOGLE, "1|a@camelot.bt|v").await;
+    assert_eq!(store.state.load(Ordering::SeqCst), FINE, "it was asked");
+    assert_eq!(first.get("/users/me").await.body, second.get("/users/me").await.body);
+    // Whoever comes with another identity of the same address looks again, too, and is refused.
+    let other = Browser::new(&users).go(&provider, GOOGLE, "2|a@camelot.bt|v").await;
+    assert_eq!(other.detail(), (400, "OAUTH_USER_ALREADY_EXISTS"));
 }
 
 #[tokio::test]
