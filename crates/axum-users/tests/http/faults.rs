@@ -206,7 +206,7 @@ async fn lg_04_av_03_a_store_that_fails_is_told_without_details_and_nobody_is_tu
 async fn oa_13_a_login_that_finds_the_user_and_not_yet_the_account_looks_again() {
     let store = Fragile { inner: MemoryStore::new(), state: Arc::default() };
     let provider = Provider::new("google");
-    let settings = OAuthSettings::new().backend(JWT);
+    let settings = OAuthSettings::new().backend("jwt");
     let users = with_provider(application(store.clone()), &provider, settings).build().unwrap();
     let mut first = Browser::new(&users).logged_in(&provider, GOOGLE, "1|a@camelot.bt|v").await;
     store.state.store(LATE, Ordering::SeqCst);
