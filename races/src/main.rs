@@ -24,6 +24,9 @@ struct Arguments {
     /// Only races with this in their name
     #[arg(long, default_value = "")]
     only: String,
+    /// Only on engines with this in their name
+    #[arg(long, default_value = "")]
+    engine: String,
 }
 
 #[tokio::main]
@@ -33,7 +36,7 @@ async fn main() -> Result<()> {
     println!("{:<34} {:<10} nodes rounds requests   503s violations seconds", "race", "engine");
     let provider = Provider::start().await?;
     let mut wrong = 0;
-    for engine in Engine::ALL {
+    for engine in Engine::ALL.into_iter().filter(|engine| engine.name().contains(&arguments.engine)) {
         for nodes in [1, 3] {
             let folder = folder.join(format!("{}-{nodes}", engine.name()));
             fs::create_dir_all(&folder)?;

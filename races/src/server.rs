@@ -42,6 +42,7 @@ impl Server {
             .env_clear()
             .envs(SETTINGS.iter().copied())
             .env("AXUM_USERS__DATABASE__URL", &tables.url)
+            .env("AXUM_USERS__DATABASE__USER_ID", "uuid")
             .env("AXUM_USERS__DATABASE__USER_TABLE", &tables.users)
             .env("AXUM_USERS__DATABASE__ACCESS_TOKEN_TABLE", &tables.tokens)
             .env("AXUM_USERS__OAUTH__PROVIDER__CAMELOT__CLIENT_ID", CLIENT_ID)
