@@ -2,14 +2,15 @@
 
 use std::{marker::PhantomData, sync::Arc, time::Duration};
 
-use axum_users_core::UserProfile;
+use axum_users_core::{ColumnValue, Kind, UserProfile};
 use mongodb::{
     Client,
+    bson::doc,
     options::{ClientOptions, WriteConcern},
 };
 
 use crate::{
-    document::RESERVED,
+    document::{RESERVED, id_of},
     indexes,
     names::Names,
     store::{MongoId, MongoStore, Store},
@@ -25,6 +26,9 @@ pub enum SetupError {
     /// A column of the application's own has a name that is taken.
     #[error("a column cannot be stored as `{0}`: that is the name of another field")]
     Column(&'static str),
+    /// The users that are there have ids of another kind.
+    #[error("the users that are there have ids of another kind than {0:?}")]
+    Ids(Kind),
     /// Indexes are missing, and none may be made.
     #[error("indexes are missing: {}", .0.join(", "))]
     Outdated(Vec<String>),
@@ -129,8 +133,16 @@ impl<P: UserProfile<Id: MongoId>> MongoStoreBuilder<P> {
         let database = client
             .default_database()
             .ok_or_else(|| SetupError::Url("it names no database; write it at the end: mongodb://host/app".into()))?;
-        Ok(Store::new(client, &database, &self.names, self.time_limit))
+        let store = Store::new(client, &database, &self.names, self.time_limit);
+        check_ids(&store).await?;
+        Ok(store)
     }
+}
+
+/// One user tells: whoever has others could not be read at any request.
+async fn check_ids<P: UserProfile>(store: &Store<P>) -> Result<(), SetupError> {
+    let Some(user) = store.users.find_one(doc! {}).projection(doc! { "_id": 1 }).await? else { return Ok(()) };
+    id_of::<P>(&user, "_id").map(drop).map_err(|_| SetupError::Ids(<P::Id as ColumnValue>::KIND))
 }
 
 /// What the driver says of a URL, unless it repeats it.

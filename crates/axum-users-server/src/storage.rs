@@ -129,6 +129,7 @@ impl From<SetupError> for Failure {
     fn from(error: SetupError) -> Self {
         match error {
             SetupError::Url(_) | SetupError::Column(_) => Self::usage(error),
+            SetupError::Ids(_) => Self::usage(format_args!("{error}: `database.user_id` says which")),
             other => Self::Failed(axum_users::error_chain(&other)),
         }
     }

@@ -210,6 +210,19 @@ async fn indexes_are_made_once(server: Server) {
     assert!(matches!(refused, Err(SetupError::Outdated(names)) if names == missing));
 }
 
+/// Whoever names the wrong kind of ids is told at the start, not by every request.
+async fn other_ids_are_told(server: Server) {
+    use axum_users_core::Kind;
+    use axum_users_mongodb::{MongoStore, SetupError};
+    let url = server.empty();
+    MongoStore::<()>::connect(&url).await.unwrap();
+    let users = MongoStore::<Plain>::connect(&url).await.unwrap();
+    users.create(new("a@camelot.bt")).await.unwrap();
+    MongoStore::<Plain>::builder(&url).plan().await.unwrap();
+    let refused = MongoStore::<()>::connect(&url).await.map(drop);
+    assert!(matches!(refused, Err(SetupError::Ids(Kind::Uuid))), "{refused:?}");
+}
+
 #[tokio::test]
 async fn rg_06_a_server_that_is_away_is_said_in_time() {
     use axum_users_mongodb::MongoStore;
@@ -240,4 +253,5 @@ on_both! {
     az_04_one_of_twenty_superusers_stays: az_04_superusers_on_mongo az_04_superusers_on_ferret;
     look_ups_have_an_index: mongo_look_ups ferret_look_ups;
     indexes_are_made_once: mongo_indexes ferret_indexes;
+    other_ids_are_told: mongo_other_ids ferret_other_ids;
 }
