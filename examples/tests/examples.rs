@@ -23,6 +23,9 @@ mod minimal;
 #[path = "../mongodb.rs"]
 mod mongodb;
 #[expect(dead_code, reason = "`main` is not called here")]
+#[path = "../oauth.rs"]
+mod oauth;
+#[expect(dead_code, reason = "`main` is not called here")]
 #[path = "../own_columns.rs"]
 mod own_columns;
 #[expect(dead_code, reason = "`main` is not called here")]
@@ -40,6 +43,11 @@ mod two_backends;
 #[expect(dead_code, reason = "`main` is not called here")]
 #[path = "../two_user_kinds.rs"]
 mod two_user_kinds;
+
+#[path = "examples/issuer.rs"]
+mod issuer;
+
+use std::collections::BTreeMap;
 
 use axum::{Router, body::Body, http::Request, response::Response};
 use axum_users::{Fields, Secret, UserUpdate};
@@ -322,6 +330,90 @@ async fn a_mailer_sends_in_the_readers_language_and_hooks_what_they_like() {
     let (_, text) = until(|| messages.sent().first().cloned()).await;
     let token = text.strip_prefix("arthur@camelot.bt: verify with ").unwrap();
     assert_eq!(client.json("POST", "/auth/verify", json!({ "token": token })).await.0, 200);
+}
+
+#[tokio::test]
+async fn people_come_by_providers_and_link_what_they_have_there() {
+    let issuer = issuer::Issuer::start().await;
+    let client = |id: &str| oauth::Client { id: id.to_owned(), secret: Secret::from("hush") };
+    let settings = oauth::Settings {
+        public_url: "http://localhost:8000".to_owned(),
+        github: client("of-github"),
+        issuer: issuer.url.clone(),
+        camelot: client(issuer::CLIENT_ID),
+        secret: axum_users::random::token(),
+    };
+    let mut browser = Browser { router: oauth::app(MEMORY, settings).await.unwrap(), cookies: BTreeMap::new() };
+    let (_, page, _) = browser.send("GET", "/").await;
+    assert!(page.contains("Continue with GitHub") && page.contains("Continue with Camelot"), "{page}");
+    let (status, _, url) = browser.send("GET", "/auth/github/authorize?redirect_to=/").await;
+    assert_eq!(status, 303);
+    assert!(
+        url.starts_with("https://github.com/login/oauth/authorize?") && url.contains("client_id=of-github"),
+        "{url}"
+    );
+
+    // There and back, for the first time and for another account there.
+    assert_eq!(browser.goes(&issuer, "/auth/camelot", "galahad").await, "/");
+    let (_, page, _) = browser.send("GET", "/").await;
+    assert!(page.contains("Hello galahad@camelot.bt") && page.matches("<button>Unlink").count() == 1, "{page}");
+    let unlink = page.split('"').find(|part| part.ends_with("/unlink")).unwrap().to_owned();
+    assert_eq!(browser.send("POST", &unlink).await.2, "/?error=LAST_LOGIN_METHOD");
+    assert!(browser.send("GET", "/?error=LAST_LOGIN_METHOD").await.1.contains("only way in"));
+    assert_eq!(browser.goes(&issuer, "/auth/associate/camelot", "galaad").await, "/");
+    let (_, page, _) = browser.send("GET", "/").await;
+    assert_eq!(page.matches("<button>Unlink").count(), 2, "{page}");
+    assert_eq!(browser.send("POST", &unlink).await.2, "/");
+    let (_, page, _) = browser.send("GET", "/").await;
+    assert!(page.contains("galaad@camelot.bt") && page.matches("<button>Unlink").count() == 1, "{page}");
+
+    // Who was unlinked is not let in by an address that somebody has here; who is linked is, whatever the address.
+    browser.cookies.clear();
+    let refused = "/?error=OAUTH_USER_ALREADY_EXISTS";
+    assert_eq!(browser.goes(&issuer, "/auth/camelot", "galahad").await, refused);
+    assert!(browser.send("GET", refused).await.1.contains("log in as usual"));
+    assert_eq!(browser.goes(&issuer, "/auth/camelot", "galaad").await, "/");
+    assert!(browser.send("GET", "/").await.1.contains("Hello galahad@camelot.bt"));
+
+    // Browsers are sent where the list says, and nowhere else.
+    for (target, status) in
+        [("https://shop.camelot.bt/welcome", 303), ("https://evil.example/welcome", 400), ("//evil.example", 400)]
+    {
+        let path = format!("/auth/camelot/authorize?redirect_to={target}");
+        assert_eq!(browser.send("GET", &path).await.0, status, "{target}");
+    }
+}
+
+/// A browser that follows links, with its cookies.
+struct Browser {
+    router: Router,
+    cookies: BTreeMap<String, String>,
+}
+
+impl Browser {
+    /// Status, body, and where it is sent on.
+    async fn send(&mut self, method: &str, path: &str) -> (u16, String, String) {
+        let cookies: Vec<_> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let request = Request::builder().method(method).uri(path).header("cookie", cookies.join("; "));
+        let request = request.header("sec-fetch-mode", "navigate").header("sec-fetch-site", "same-origin");
+        let response = self.router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        for cookie in response.headers().get_all("set-cookie") {
+            let (name, value) = cookie.to_str().unwrap().split(';').next().unwrap().split_once('=').unwrap();
+            self.cookies.insert(name.to_owned(), value.to_owned());
+        }
+        let location = response.headers().get("location").map_or("", |location| location.to_str().unwrap()).to_owned();
+        (response.status().as_u16(), text(response).await, location)
+    }
+
+    /// To the issuer and back, as this person there; where the callback leads.
+    async fn goes(&mut self, issuer: &issuer::Issuer, route: &str, who: &str) -> String {
+        let (status, answer, url) = self.send("GET", &format!("{route}/authorize?redirect_to=/")).await;
+        assert_eq!(status, 303, "{answer}");
+        let query = issuer.approve(&url, who);
+        let (status, answer, leads_to) = self.send("GET", &format!("{route}/callback?{query}")).await;
+        assert_eq!(status, 303, "{answer}");
+        leads_to
+    }
 }
 
 /// A worker's result, as soon as it is there.

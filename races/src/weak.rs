@@ -8,7 +8,7 @@ use std::{
 };
 
 use axum_users::{
-    AccessTokenDatabase, AccountId, Clock, Condition, Conflict, DatabaseError, EmailKey, NewOAuthAccount,
+    AccessTokenDatabase, AccountId, Clock, Condition, Conflict, DatabaseError, EmailKey, Message, NewOAuthAccount,
     NewRefreshToken, NewSession, NewToken, NewUser, OAuthAccount, OAuthIdentity, Outcome, RefreshTokenDatabase,
     Rotation, SessionId, SqlStore, StoredSession, StoredToken, Successor, TokenHash, User, UserChange, UserDatabase,
     WithOAuthAccount, WithSession, refresh::successor_row, session::issued_at,
@@ -220,11 +220,12 @@ impl UserDatabase<()> for Weak {
         id: &Uuid,
         account: NewOAuthAccount,
         only_if: Vec<Condition>,
+        messages: Vec<(Message, i64)>,
     ) -> Result<Outcome<User<()>>, DatabaseError> {
         match self.0.gap {
             Gap::LinkedWithoutLock => self.link(id, account).await,
-            Gap::LinkedInAnyCase => self.0.store.put_oauth_account(id, account, Vec::new()).await,
-            _ => self.0.store.put_oauth_account(id, account, only_if).await,
+            Gap::LinkedInAnyCase => self.0.store.put_oauth_account(id, account, Vec::new(), messages).await,
+            _ => self.0.store.put_oauth_account(id, account, only_if, messages).await,
         }
     }
     async fn oauth_accounts(&self, id: &Uuid) -> Result<Vec<OAuthAccount<()>>, DatabaseError> {
@@ -238,12 +239,13 @@ impl UserDatabase<()> for Weak {
         id: &Uuid,
         account: AccountId,
         only_if: Vec<Condition>,
+        messages: Vec<(Message, i64)>,
     ) -> Result<Outcome<bool>, DatabaseError> {
         if self.has(Gap::LinkedWithoutLock) {
             let removed = self.0.accounts.remove(|it| it.user_id == *id && it.id == account);
             return Ok(Outcome::Done(removed));
         }
-        self.0.store.remove_oauth_account(id, account, only_if).await
+        self.0.store.remove_oauth_account(id, account, only_if, messages).await
     }
 }
 

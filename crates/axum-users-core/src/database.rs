@@ -304,7 +304,7 @@ pub trait UserDatabase<P: UserProfile>: Send + Sync + 'static {
     }
 
     /// Links an account to a user, or brings every row up to date that links it to them, only if the conditions hold in the
-    /// same transaction.
+    /// same transaction. A store that keeps messages stores these in it, too, each with when it is due (Unix seconds).
     ///
     /// # Errors
     /// [`Conflict::OAuthAccount`] when it is linked to another user, decided by a unique index; else as [`get`](Self::get).
@@ -313,8 +313,9 @@ pub trait UserDatabase<P: UserProfile>: Send + Sync + 'static {
         id: &P::Id,
         account: NewOAuthAccount,
         only_if: Vec<Condition>,
+        messages: Vec<(Message, i64)>,
     ) -> impl Future<Output = Result<Outcome<User<P>>, DatabaseError>> + Send {
-        let _ = (id, account, only_if);
+        let _ = (id, account, only_if, messages);
         async { Err(DatabaseError::Driver("this store keeps no accounts with providers".into())) }
     }
 
@@ -328,7 +329,8 @@ pub trait UserDatabase<P: UserProfile>: Send + Sync + 'static {
     }
 
     /// Unlinks an account of a user by the id of the link, and every other row that stands for the same account, only if the
-    /// conditions hold in the same transaction. Answers whether the user had it.
+    /// conditions hold in the same transaction. Answers whether the user had it; if so, a store that keeps messages stores these in
+    /// that transaction, too, each with when it is due (Unix seconds).
     ///
     /// # Errors
     /// As [`get`](Self::get).
@@ -337,8 +339,9 @@ pub trait UserDatabase<P: UserProfile>: Send + Sync + 'static {
         id: &P::Id,
         account: AccountId,
         only_if: Vec<Condition>,
+        messages: Vec<(Message, i64)>,
     ) -> impl Future<Output = Result<Outcome<bool>, DatabaseError>> + Send {
-        let _ = (id, account, only_if);
+        let _ = (id, account, only_if, messages);
         async { Ok(Outcome::Done(false)) }
     }
 
@@ -543,6 +546,8 @@ pub enum Condition {
     AnotherOAuthAccountRemains,
     /// This account with a provider is linked to the user: it is brought up to date, and never linked again.
     OAuthAccountLinked(OAuthIdentity),
+    /// This account with a provider is not linked to the user yet: it is linked now, and never only brought up to date.
+    OAuthAccountNotLinked(OAuthIdentity),
 }
 
 /// How a conditional write ended.

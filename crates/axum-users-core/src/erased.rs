@@ -74,9 +74,9 @@ erase! {
         fn delete_full_buckets(now: i64, limit: u32) -> Result<u64, DatabaseError>;
         fn get_by_oauth_account(identity: &'a OAuthIdentity) -> Result<Option<WithOAuthAccount<P>>, DatabaseError>;
         fn create_with_oauth_account(user: NewUser<P>, account: NewOAuthAccount) -> Result<User<P>, DatabaseError>;
-        fn put_oauth_account(id: &'a P::Id, account: NewOAuthAccount, only_if: Vec<Condition>) -> Result<Outcome<User<P>>, DatabaseError>;
+        fn put_oauth_account(id: &'a P::Id, account: NewOAuthAccount, only_if: Vec<Condition>, messages: Vec<(Message, i64)>) -> Result<Outcome<User<P>>, DatabaseError>;
         fn oauth_accounts(id: &'a P::Id) -> Result<Vec<OAuthAccount<P>>, DatabaseError>;
-        fn remove_oauth_account(id: &'a P::Id, account: AccountId, only_if: Vec<Condition>) -> Result<Outcome<bool>, DatabaseError>;
+        fn remove_oauth_account(id: &'a P::Id, account: AccountId, only_if: Vec<Condition>, messages: Vec<(Message, i64)>) -> Result<Outcome<bool>, DatabaseError>;
         fn ping() -> Result<(), DatabaseError>;
     }
 }

@@ -21,6 +21,16 @@ pub enum MailKind {
         /// What it is.
         new: Email,
     },
+    /// An account with a provider was linked.
+    AccountLinked {
+        /// What people call the provider.
+        provider: String,
+    },
+    /// An account with a provider was unlinked.
+    AccountUnlinked {
+        /// What people call the provider.
+        provider: String,
+    },
     /// Somebody asked to register an address that has an account.
     AlreadyRegistered,
     /// A user asks for this address; with a token for `POST /verify` that makes it theirs.

@@ -277,10 +277,7 @@ impl<P: UserProfile> UserDatabase<P> for MemoryStore<P> {
         account: NewOAuthAccount,
     ) -> Result<User<P>, DatabaseError> {
         let mut tables = self.tables();
-        let key = account.identity.key();
-        if tables.accounts.iter().any(|(known, _)| *known == key) {
-            return Err(DatabaseError::Conflict(Conflict::OAuthAccount));
-        }
+        tables.check_account_free(&account.identity, None)?;
         let user = tables.create(user)?;
         tables.put_account(&user.id, account)?;
         Ok(user)
@@ -291,12 +288,15 @@ impl<P: UserProfile> UserDatabase<P> for MemoryStore<P> {
         id: &P::Id,
         account: NewOAuthAccount,
         only_if: Vec<Condition>,
+        messages: Vec<(Message, i64)>,
     ) -> Result<Outcome<User<P>>, DatabaseError> {
         let mut tables = self.tables();
         let Some(user) = tables.find(|user| user.id == *id) else { return Ok(Outcome::Missing) };
         if let Some(broken) = only_if.into_iter().find(|condition| !tables.holds(&user, condition)) {
             return Ok(Outcome::Refused(broken));
         }
+        tables.check_account_free(&account.identity, Some(id))?;
+        tables.messages.replace(&[], messages)?;
         tables.put_account(id, account)?;
         Ok(Outcome::Done(user))
     }
@@ -311,6 +311,7 @@ impl<P: UserProfile> UserDatabase<P> for MemoryStore<P> {
         id: &P::Id,
         account: AccountId,
         only_if: Vec<Condition>,
+        messages: Vec<(Message, i64)>,
     ) -> Result<Outcome<bool>, DatabaseError> {
         let mut tables = self.tables();
         let Some(user) = tables.find(|user| user.id == *id) else { return Ok(Outcome::Missing) };
@@ -321,6 +322,7 @@ impl<P: UserProfile> UserDatabase<P> for MemoryStore<P> {
         if let Some(broken) = only_if.into_iter().find(|condition| !tables.holds(&user, condition)) {
             return Ok(Outcome::Refused(broken));
         }
+        tables.messages.replace(&[], messages)?;
         tables.accounts.retain(|(_, it)| !is_it(it));
         Ok(Outcome::Done(true))
     }
@@ -460,15 +462,20 @@ impl<P: UserProfile> Tables<P> {
             .ok_or_else(|| DatabaseError::Driver("this store counts integers only".into()))
     }
 
+    /// Whether nobody has the account, or but this user.
+    fn check_account_free(&self, identity: &OAuthIdentity, user: Option<&P::Id>) -> Result<(), DatabaseError> {
+        let key = identity.key();
+        let is_taken = self.accounts.iter().any(|(known, it)| *known == key && Some(&it.user_id) != user);
+        if is_taken { Err(DatabaseError::Conflict(Conflict::OAuthAccount)) } else { Ok(()) }
+    }
+
+    /// Of an account that is [free](Self::check_account_free).
     fn put_account(&mut self, user: &P::Id, new: NewOAuthAccount) -> Result<(), DatabaseError> {
         let NewOAuthAccount { identity, account_email, expires_at, access_token, refresh_token } = new;
         let key = identity.key();
         let (access_token, refresh_token) =
             (ProviderToken::Sealed(access_token), refresh_token.map(ProviderToken::Sealed));
         match self.accounts.iter_mut().find(|(known, _)| *known == key) {
-            Some((_, account)) if account.user_id != *user => {
-                return Err(DatabaseError::Conflict(Conflict::OAuthAccount));
-            }
             Some((_, account)) => {
                 (account.account_email, account.expires_at) = (account_email, expires_at);
                 account.access_token = access_token;
@@ -569,15 +576,18 @@ impl<P: UserProfile> Tables<P> {
             Condition::AnotherOAuthAccountRemains => {
                 self.accounts.iter().filter(|(_, account)| account.user_id == user.id).count() > 1
             }
-            Condition::OAuthAccountLinked(identity) => {
-                let key = identity.key();
-                self.accounts.iter().any(|(known, account)| *known == key && account.user_id == user.id)
-            }
+            Condition::OAuthAccountLinked(identity) => self.is_linked(user, identity),
+            Condition::OAuthAccountNotLinked(identity) => !self.is_linked(user, identity),
             Condition::AnotherSuperuserRemains => {
                 let counts = |user: &User<P>| user.is_superuser && user.is_active;
                 !counts(user) || self.users.iter().any(|other| other.id != user.id && counts(other))
             }
         }
+    }
+
+    fn is_linked(&self, user: &User<P>, identity: &OAuthIdentity) -> bool {
+        let key = identity.key();
+        self.accounts.iter().any(|(known, account)| *known == key && account.user_id == user.id)
     }
 
     /// What the unique indexes of a database decide.

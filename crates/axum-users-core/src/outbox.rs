@@ -81,6 +81,20 @@ pub enum Task {
         /// What it is.
         new: String,
     },
+    /// A user is told that an account with a provider was linked.
+    AccountLinked {
+        /// Where.
+        to: String,
+        /// What people call the provider.
+        provider: String,
+    },
+    /// A user is told that an account with a provider was unlinked.
+    AccountUnlinked {
+        /// Where.
+        to: String,
+        /// What people call the provider.
+        provider: String,
+    },
     /// Somebody asked to register an address that has an account.
     AlreadyRegistered {
         /// Where.
@@ -186,6 +200,8 @@ impl Task {
             Self::RequestVerify { email } | Self::ForgotPassword { email } => email,
             Self::PasswordChanged { to }
             | Self::EmailChanged { to, .. }
+            | Self::AccountLinked { to, .. }
+            | Self::AccountUnlinked { to, .. }
             | Self::AlreadyRegistered { to }
             | Self::EmailChangeRequested { to, .. } => to,
             Self::Register(registration) => &registration.email,
@@ -202,6 +218,8 @@ impl Task {
             Self::ForgotPassword { .. } => "forgot_password",
             Self::PasswordChanged { .. } => "password_changed",
             Self::EmailChanged { .. } => "email_changed",
+            Self::AccountLinked { .. } => "account_linked",
+            Self::AccountUnlinked { .. } => "account_unlinked",
             Self::AlreadyRegistered { .. } => "already_registered",
             Self::Register(_) => "register",
             Self::ChangeEmail(_) => "change_email",
@@ -227,7 +245,11 @@ impl Task {
     /// Whether it tells somebody of a change of their own account.
     pub(crate) fn is_owed(&self) -> bool {
         match self {
-            Self::PasswordChanged { .. } | Self::EmailChangeRequested { .. } | Self::UndoEmailChange(_) => true,
+            Self::PasswordChanged { .. }
+            | Self::AccountLinked { .. }
+            | Self::AccountUnlinked { .. }
+            | Self::EmailChangeRequested { .. }
+            | Self::UndoEmailChange(_) => true,
             Self::EmailChanged { to, old, .. } => to == old,
             Self::RequestVerify { .. }
             | Self::ForgotPassword { .. }
@@ -257,6 +279,9 @@ impl Message {
             Task::RequestVerify { email } | Task::ForgotPassword { email } => json!({ "email": email }),
             Task::PasswordChanged { to } | Task::AlreadyRegistered { to } => json!({ "to": to }),
             Task::EmailChanged { to, old, new } => json!({ "to": to, "old": old, "new": new }),
+            Task::AccountLinked { to, provider } | Task::AccountUnlinked { to, provider } => {
+                json!({ "to": to, "provider": provider })
+            }
             Task::EmailChangeRequested { to, new } => json!({ "to": to, "new": new }),
             Task::Register(Registration { id, email, hashed_password, profile }) => json!({
                 "id": id,
@@ -300,6 +325,8 @@ impl Message {
             "forgot_password" => Task::ForgotPassword { email: part("email")? },
             "password_changed" => Task::PasswordChanged { to: part("to")? },
             "email_changed" => Task::EmailChanged { to: part("to")?, old: part("old")?, new: part("new")? },
+            "account_linked" => Task::AccountLinked { to: part("to")?, provider: part("provider")? },
+            "account_unlinked" => Task::AccountUnlinked { to: part("to")?, provider: part("provider")? },
             "already_registered" => Task::AlreadyRegistered { to: part("to")? },
             "email_change_requested" => Task::EmailChangeRequested { to: part("to")?, new: part("new")? },
             "register" => Task::Register(Registration {
@@ -634,6 +661,8 @@ mod tests {
             Task::ForgotPassword { email: "ü@camelot.bt".into() },
             Task::PasswordChanged { to: "a@camelot.bt".into() },
             Task::EmailChanged { to: "a@b.bt".into(), old: "a@b.bt".into(), new: "c@b.bt".into() },
+            Task::AccountLinked { to: "a@camelot.bt".into(), provider: "The \"Round\" Table".into() },
+            Task::AccountUnlinked { to: "a@camelot.bt".into(), provider: "GitHub".into() },
             Task::AlreadyRegistered { to: "a@camelot.bt".into() },
             Task::EmailChangeRequested { to: "a@b.bt".into(), new: "c@b.bt".into() },
             Task::Register(registration()),

@@ -82,6 +82,12 @@ impl<P: UserProfile> User<P> {
             profile,
         }
     }
+
+    /// Whether they have a password of their own: whoever was made by a first login by a provider has none until they set one.
+    #[must_use]
+    pub fn has_password(&self) -> bool {
+        !self.hashed_password.is_of_nobody()
+    }
 }
 
 /// What is asked for when a user is created, by a request or by a program.

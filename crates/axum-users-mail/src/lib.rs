@@ -32,9 +32,9 @@
 //! | `<kind>.<language>.html` | the mail as HTML; values are escaped |
 //! | `layout.html` | what our HTML extends |
 //!
-//! The kinds are `verify`, `reset_password`, `password_changed`, `email_changed`, `already_registered`, `confirm_email_change`,
-//! `address_in_use`, `email_change_requested` and `undo_email_change`. The files are templates of
-//! Jinja, over these values:
+//! The kinds are `verify`, `reset_password`, `password_changed`, `email_changed`, `account_linked`, `account_unlinked`,
+//! `already_registered`, `confirm_email_change`, `address_in_use`, `email_change_requested` and `undo_email_change`. The files are
+//! templates of Jinja, over these values:
 //!
 //! | value | what |
 //! |---|---|
@@ -42,6 +42,7 @@
 //! | `link`, `minutes`, `hours` | in `verify`, `reset_password`, `confirm_email_change` and `undo_email_change`: the link, and how long it works; `hours` only where it is two or more |
 //! | `days` | in the same: how many whole days the link works |
 //! | `old_email`, `new_email` | in `email_changed` and `undo_email_change`; `new_email` in `email_change_requested`, too |
+//! | `provider` | in `account_linked` and `account_unlinked`: what people call the provider |
 //! | `subject` | in HTML and text |
 //!
 //! A template that does not render, or is not named like that, is an error at the start.

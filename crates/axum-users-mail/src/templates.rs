@@ -96,6 +96,8 @@ impl MailTemplates {
             MailKind::ResetPassword => ("reset_password", Some(&inner.reset_password)),
             MailKind::PasswordChanged => ("password_changed", None),
             MailKind::EmailChanged { .. } => ("email_changed", None),
+            MailKind::AccountLinked { .. } => ("account_linked", None),
+            MailKind::AccountUnlinked { .. } => ("account_unlinked", None),
             MailKind::AlreadyRegistered => ("already_registered", None),
             MailKind::ConfirmEmailChange => ("confirm_email_change", Some(&inner.verify)),
             MailKind::AddressInUse => ("address_in_use", None),
@@ -132,6 +134,9 @@ impl MailTemplates {
         | MailKind::EmailChangeRequested { new } = &mail.kind
         {
             values.insert("new_email", Value::from(new.as_str()));
+        }
+        if let MailKind::AccountLinked { provider } | MailKind::AccountUnlinked { provider } = &mail.kind {
+            values.insert("provider", Value::from(provider.as_str()));
         }
         let subject = self.part(kind, language, "subject", &values)?;
         let subject = subject.trim();
@@ -283,6 +288,8 @@ impl MailTemplates {
                 MailKind::ResetPassword,
                 MailKind::PasswordChanged,
                 MailKind::EmailChanged { old: old(), new: new() },
+                MailKind::AccountLinked { provider: "Example".into() },
+                MailKind::AccountUnlinked { provider: "Example".into() },
                 MailKind::AlreadyRegistered,
                 MailKind::ConfirmEmailChange,
                 MailKind::AddressInUse,
@@ -515,11 +522,13 @@ const HOUR: Duration = Duration::from_secs(3600);
 const UNDO: Duration = Duration::from_secs(axum_users_core::outbox::UNDO.unsigned_abs());
 
 const LAYOUT: &str = "layout.html";
-const KINDS: [&str; 9] = [
+const KINDS: [&str; 11] = [
     "verify",
     "reset_password",
     "password_changed",
     "email_changed",
+    "account_linked",
+    "account_unlinked",
     "already_registered",
     "confirm_email_change",
     "address_in_use",
@@ -558,6 +567,18 @@ const BUILT_IN: &[(&str, &str)] = built_in![
     "email_changed.de.subject",
     "email_changed.de.txt",
     "email_changed.de.html",
+    "account_linked.en.subject",
+    "account_linked.en.txt",
+    "account_linked.en.html",
+    "account_linked.de.subject",
+    "account_linked.de.txt",
+    "account_linked.de.html",
+    "account_unlinked.en.subject",
+    "account_unlinked.en.txt",
+    "account_unlinked.en.html",
+    "account_unlinked.de.subject",
+    "account_unlinked.de.txt",
+    "account_unlinked.de.html",
     "already_registered.en.subject",
     "already_registered.en.txt",
     "already_registered.en.html",

@@ -25,6 +25,8 @@ fn kinds() -> Vec<MailKind> {
         MailKind::ResetPassword,
         MailKind::PasswordChanged,
         MailKind::EmailChanged { old: old.clone(), new: new.clone() },
+        MailKind::AccountLinked { provider: "Rock & <Roll>".into() },
+        MailKind::AccountUnlinked { provider: "Rock & <Roll>".into() },
         MailKind::AlreadyRegistered,
         MailKind::ConfirmEmailChange,
         MailKind::AddressInUse,
@@ -94,6 +96,19 @@ fn rg_05_what_people_chose_is_escaped_in_html_and_only_there() {
     assert!(mail.html().contains("Camelot &amp; Söhne &lt;GmbH&gt;"), "{}", mail.html());
     assert!(mail.text().contains("o'hara&co@camelot.bt is your address at Camelot & Söhne <GmbH>"), "{}", mail.text());
     assert_eq!(mail.subject(), "Confirm your e-mail address for Camelot & Söhne <GmbH>");
+    for kind in kinds() {
+        let (MailKind::AccountLinked { .. } | MailKind::AccountUnlinked { .. }) = kind else { continue };
+        for language in ["en", "de"] {
+            let mail = builder().build().unwrap().render(&self::mail(kind.clone(), Some(language))).unwrap();
+            assert!(mail.html().contains("<strong>Rock &amp; &lt;Roll&gt;</strong>"), "{}", mail.html());
+            assert!(
+                mail.text().contains("Rock & <Roll>") && mail.subject().contains("Rock & <Roll>"),
+                "{}",
+                mail.text()
+            );
+            assert!(mail.link().is_none(), "nothing to press");
+        }
+    }
 }
 
 #[test]
@@ -196,6 +211,8 @@ fn a_language_of_ones_own_is_whole_or_none() {
         "reset_password",
         "password_changed",
         "email_changed",
+        "account_linked",
+        "account_unlinked",
         "already_registered",
         "confirm_email_change",
         "address_in_use",
@@ -228,6 +245,7 @@ fn a_template_that_does_not_render_is_an_error_at_the_start() {
         ("verify.de.html", "{% block %}"),
         ("password_changed.en.txt", "{{ link }}"),
         ("email_changed.en.subject", "{{ old_email"),
+        ("email_changed.en.txt", "{{ provider }}"),
         ("verify.en.subject", "two\nlines"),
         ("verify.en.subject", "{# nothing #}"),
         ("verify.en.html", "{% extends \"nowhere.html\" %}"),

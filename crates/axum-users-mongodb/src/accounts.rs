@@ -5,8 +5,8 @@
 //! sealed one, as FastAPI Users wrote it later.
 
 use axum_users_core::{
-    AccountId, Condition, Conflict, DatabaseError, NewOAuthAccount, OAuthAccount, OAuthIdentity, ObjectId, Outcome,
-    User, UserId as _, UserProfile, WithOAuthAccount, oauth::ProviderToken,
+    AccountId, Condition, Conflict, DatabaseError, Message, NewOAuthAccount, OAuthAccount, OAuthIdentity, ObjectId,
+    Outcome, User, UserId as _, UserProfile, WithOAuthAccount, oauth::ProviderToken,
 };
 use mongodb::bson::{Bson, Document, doc, oid};
 
@@ -14,6 +14,7 @@ use crate::{
     change::{Change, TURNS, before_turn, too_busy},
     document::{ACCOUNTS, OURS, broken, id_of, integer, items, number, optional, ours, text, user},
     error::{Failure, classify},
+    pending::Entry,
     store::{Store, all, id_bson},
 };
 
@@ -153,6 +154,7 @@ impl<P: UserProfile> Store<P> {
         id: &P::Id,
         new: &NewOAuthAccount,
         only_if: &[Condition],
+        messages: &[(Message, i64)],
     ) -> Result<Outcome<User<P>>, DatabaseError> {
         let mut is_healed = false;
         for turn in 0..TURNS {
@@ -162,9 +164,13 @@ impl<P: UserProfile> Store<P> {
                 return Ok(Outcome::Refused(broken.clone()));
             }
             self.check_is_free(new, Some(&found.id())).await?;
-            let (and, change) = put(&found.document, new);
+            let (and, mut change) = put(&found.document, new);
+            Entry::told(found.next_change(), self.clock.unix(), messages).add_to_change(&mut change);
             match self.write(&found, and, change).await {
-                Ok(Some(document)) => return user(&document).map(Outcome::Done),
+                Ok(Some(document)) => {
+                    self.move_pending(&document).await?;
+                    return user(&document).map(Outcome::Done);
+                }
                 Ok(None) => {}
                 Err(Failure::Other(error)) => return Err(error),
                 Err(Failure::Duplicate(_)) => {
@@ -190,6 +196,7 @@ impl<P: UserProfile> Store<P> {
         id: &P::Id,
         removed: AccountId,
         only_if: &[Condition],
+        messages: &[(Message, i64)],
     ) -> Result<Outcome<bool>, DatabaseError> {
         let of_accounts = |condition: &&Condition| matches!(condition, Condition::AnotherOAuthAccountRemains);
         for turn in 0..TURNS {
@@ -216,8 +223,10 @@ impl<P: UserProfile> Store<P> {
                 pull.insert(path(), doc! { "key": identity.key() });
             }
             let as_read = doc! { ACCOUNTS: found.document.get(ACCOUNTS).cloned() };
-            let change = Change { pull, ..Change::default() };
-            if self.write(&found, as_read, change).await.map_err(Failure::into_error)?.is_some() {
+            let mut change = Change { pull, ..Change::default() };
+            Entry::told(found.next_change(), self.clock.unix(), messages).add_to_change(&mut change);
+            if let Some(document) = self.write(&found, as_read, change).await.map_err(Failure::into_error)? {
+                self.move_pending(&document).await?;
                 return Ok(Outcome::Done(true));
             }
         }

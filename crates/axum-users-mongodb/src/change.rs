@@ -111,6 +111,7 @@ impl<P: UserProfile> Found<P> {
             Condition::AnotherSuperuserRemains => !(user.is_superuser && user.is_active),
             // `put_oauth_account` asks that the accounts still are what was read.
             Condition::OAuthAccountLinked(identity) => has(&self.document, identity),
+            Condition::OAuthAccountNotLinked(identity) => !has(&self.document, identity),
             _ => false,
         }
     }

@@ -37,6 +37,11 @@ impl Entry {
         Self { number, at, drops: consumed.chain(&change.drops).cloned().collect(), puts: change.messages.clone() }
     }
 
+    /// Of a change that only tells something.
+    pub(crate) fn told(number: i64, at: i64, messages: &[(Message, i64)]) -> Self {
+        Self { number, at, drops: Vec::new(), puts: messages.to_vec() }
+    }
+
     fn to_document(&self) -> Document {
         let put = |(message, due_at): &(Message, i64)| {
             doc! { "key": &message.key, "body": message.to_text(), "due_at": *due_at }

@@ -271,9 +271,10 @@ impl<P: UserProfile<Id: MongoId>> UserDatabase<P> for MongoStore<P> {
         id: &P::Id,
         account: NewOAuthAccount,
         only_if: Vec<Condition>,
+        messages: Vec<(Message, i64)>,
     ) -> Result<Outcome<User<P>>, DatabaseError> {
         let id = id.clone();
-        finished!(self, store => store.put_oauth_account(&id, &account, &only_if))
+        finished!(self, store => store.put_oauth_account(&id, &account, &only_if, &messages))
     }
     async fn oauth_accounts(&self, id: &P::Id) -> Result<Vec<OAuthAccount<P>>, DatabaseError> {
         within_limit!(self, store => store.oauth_accounts(id))
@@ -283,9 +284,10 @@ impl<P: UserProfile<Id: MongoId>> UserDatabase<P> for MongoStore<P> {
         id: &P::Id,
         account: AccountId,
         only_if: Vec<Condition>,
+        messages: Vec<(Message, i64)>,
     ) -> Result<Outcome<bool>, DatabaseError> {
         let id = id.clone();
-        finished!(self, store => store.remove_oauth_account(&id, account, &only_if))
+        finished!(self, store => store.remove_oauth_account(&id, account, &only_if, &messages))
     }
     async fn ping(&self) -> Result<(), DatabaseError> {
         within_limit!(self, store => store.ping())

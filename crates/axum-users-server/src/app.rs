@@ -44,7 +44,7 @@ impl<S: Storage> App<S> {
             // Messages of an earlier run leave now.
             users.start_worker();
         }
-        let router = web::router(config, &users, pages::router(config, &users));
+        let router = web::router(config, &users, pages::beside(config, &users, users.router()));
         Ok(Self { users, store, router })
     }
 }

@@ -22,9 +22,8 @@ use crate::{
 /// How long a store may take to say that it is there.
 const PING: Duration = Duration::from_secs(2);
 
-/// All routes, and the layers around them.
-pub(crate) fn router<P: UserProfile>(config: &Config, users: &Users<P>, pages: Router) -> Router {
-    let mut routes = users.router().merge(pages);
+/// All routes, those of the library and the pages among them, and the layers around them.
+pub(crate) fn router<P: UserProfile>(config: &Config, users: &Users<P>, mut routes: Router) -> Router {
     if config.server.docs {
         routes = routes.merge(openapi_router(&openapi(users)));
     }

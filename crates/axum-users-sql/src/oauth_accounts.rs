@@ -4,8 +4,8 @@
 //! other system hold tokens in clear and have no key until they are written here; it may have several for one account.
 
 use axum_users_core::{
-    AccountId, Condition, Conflict, DatabaseError, Kind, NewOAuthAccount, NewUser, OAuthAccount, OAuthIdentity,
-    Outcome, User, UserId as _, UserProfile, Value, WithOAuthAccount, oauth::ProviderToken,
+    AccountId, Condition, Conflict, DatabaseError, Kind, Message, NewOAuthAccount, NewUser, OAuthAccount,
+    OAuthIdentity, Outcome, User, UserId as _, UserProfile, Value, WithOAuthAccount, oauth::ProviderToken,
 };
 
 use crate::{
@@ -76,8 +76,9 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
         id: &P::Id,
         account: NewOAuthAccount,
         only_if: Vec<Condition>,
+        messages: Vec<(Message, i64)>,
     ) -> Result<Outcome<User<P>>, DatabaseError> {
-        retried!(self, self.try_put_oauth_account(id, &account, &only_if))
+        retried!(self, self.try_put_oauth_account(id, &account, &only_if, &messages))
     }
 
     async fn try_put_oauth_account(
@@ -85,6 +86,7 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
         id: &P::Id,
         account: &NewOAuthAccount,
         only_if: &[Condition],
+        messages: &[(Message, i64)],
     ) -> Result<Outcome<User<P>>, Failure> {
         let mut transaction = self.pool.begin().await?;
         let user = match self.lock_and_check(&mut transaction, id, only_if).await? {
@@ -92,6 +94,7 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
             Err(ended) => return Ok(ended.into_outcome()),
         };
         self.put_oauth_account_in(&mut transaction, id, account).await?;
+        self.put_messages_in(&mut transaction, messages).await?;
         transaction.commit().await?;
         Ok(Outcome::Done(user))
     }
@@ -169,8 +172,9 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
         id: &P::Id,
         account: AccountId,
         only_if: Vec<Condition>,
+        messages: Vec<(Message, i64)>,
     ) -> Result<Outcome<bool>, DatabaseError> {
-        retried!(self, self.try_remove_oauth_account(id, account, &only_if))
+        retried!(self, self.try_remove_oauth_account(id, account, &only_if, &messages))
     }
 
     async fn try_remove_oauth_account(
@@ -178,6 +182,7 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
         id: &P::Id,
         account: AccountId,
         only_if: &[Condition],
+        messages: &[(Message, i64)],
     ) -> Result<Outcome<bool>, Failure> {
         let of_accounts = |condition: &&Condition| matches!(condition, Condition::AnotherOAuthAccountRemains);
         let of_user: Vec<_> = only_if.iter().filter(|condition| !of_accounts(condition)).cloned().collect();
@@ -200,6 +205,7 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
             let arguments = self.arguments(vec![account_id(row.account.id)])?;
             transaction.execute(self.sql.accounts.delete.clone(), arguments).await?;
         }
+        self.put_messages_in(&mut transaction, messages).await?;
         transaction.commit().await?;
         Ok(Outcome::Done(true))
     }

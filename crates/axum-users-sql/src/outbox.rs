@@ -106,6 +106,19 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
         Ok(self.execute(&self.sql.message_delete, vec![text(key)]).await? == 1)
     }
 
+    /// Stores what a change tells, each with when it is due, in the transaction of the change.
+    pub(crate) async fn put_messages_in(
+        &self,
+        transaction: &mut Connection<E>,
+        messages: &[(Message, i64)],
+    ) -> Result<(), Failure> {
+        for (message, due_at) in messages {
+            let arguments = self.arguments(message_values(message, *due_at))?;
+            transaction.execute(self.sql.message_insert.clone(), arguments).await?;
+        }
+        Ok(())
+    }
+
     /// Takes the message away that asked for what this transaction does. Whether it is parked by now does not matter.
     pub(crate) async fn consume(&self, transaction: &mut Connection<E>, message: &Message) -> Result<(), Failure> {
         let stored = self.locked(transaction, &message.key).await?;
@@ -126,6 +139,6 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
     }
 }
 
-pub(crate) fn message_values(message: &Message, now: i64) -> Vec<(Kind, Value)> {
+fn message_values(message: &Message, now: i64) -> Vec<(Kind, Value)> {
     vec![text(&message.key), text(&message.to_text()), integer(now), integer(now)]
 }

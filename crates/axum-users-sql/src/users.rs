@@ -8,7 +8,6 @@ use axum_users_core::{
 use crate::{
     engine::Engine,
     names::{OURS, at, counts},
-    outbox::message_values,
     pool::Connection,
     sessions::state,
     store::{Failure, Store, integer, retried, text},
@@ -147,10 +146,7 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
             let arguments = self.arguments(vec![text(key)])?;
             transaction.execute(self.sql.message_delete.clone(), arguments).await?;
         }
-        for (message, now) in &change.messages {
-            let arguments = self.arguments(message_values(message, *now))?;
-            transaction.execute(self.sql.message_insert.clone(), arguments).await?;
-        }
+        self.put_messages_in(&mut transaction, &change.messages).await?;
         transaction.commit().await?;
         Ok(Outcome::Done(user))
     }
@@ -198,6 +194,7 @@ impl<P: UserProfile, E: Engine> Store<P, E> {
                 }
                 Condition::ResetTokenHashIs(hash) => user.reset_token_hash == *hash,
                 Condition::OAuthAccountLinked(identity) => self.is_linked_in(transaction, id, identity).await?,
+                Condition::OAuthAccountNotLinked(identity) => !self.is_linked_in(transaction, id, identity).await?,
                 Condition::AnotherSuperuserRemains if !(user.is_superuser && user.is_active) => true,
                 Condition::AnotherSuperuserRemains => {
                     // One at a time, or two superusers could each count on the other.

@@ -28,7 +28,7 @@ pub async fn messages<P: SampleProfile, D: UserDatabase<P> + Clone>(make: impl A
     rg_01_a_message_makes_one_change(make().await).await;
 }
 
-fn message(email: &str) -> Message {
+pub(crate) fn message(email: &str) -> Message {
     let mut request = RequestInfo::default();
     request.user_agent = Some("Excalibur (ü 🗡) '); --".into());
     Message::new(Task::ForgotPassword { email: email.into() }, Some(&request))
@@ -114,7 +114,7 @@ fn registration<P: SampleProfile>(number: usize) -> Message {
     Message::new(Task::Register(Registration::new(Some("7".into()), email, hash, profile)), None)
 }
 
-async fn keys<P: SampleProfile>(db: &impl UserDatabase<P>) -> Vec<String> {
+pub(crate) async fn keys<P: SampleProfile>(db: &impl UserDatabase<P>) -> Vec<String> {
     db.list_messages(None, 100).await.expect("an answer").into_iter().map(|it| it.key).collect()
 }
 

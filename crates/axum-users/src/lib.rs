@@ -124,7 +124,7 @@ pub use error::{ErrorCode, FRESH_LOGIN_REQUIRED};
 pub use extract::{CurrentUser, PresentedToken};
 pub use guard::{Active, Anyone, Denied, Guard, Superuser, Verified};
 pub use oauth_settings::OAuthSettings;
-pub use origin::RequestOrigin;
+pub use origin::{RequestOrigin, is_navigation};
 pub use routes::client_address;
 pub use schemas::{OAuthAccountRead, SessionRead, UserRead};
 pub use transport::{BearerTransport, CookieTransport, LoginTokens, SameSite, Transport};

@@ -168,6 +168,12 @@ impl OAuth {
                 )));
             }
             names.push(name);
+            let display_name = provider.client.display_name();
+            if display_name.trim().is_empty() || display_name.contains(char::is_control) {
+                return Err(ConfigError::new(format!(
+                    "what people call {name:?} should be one line: {display_name:?}"
+                )));
+            }
             if let Some(unknown) = provider.backends.iter().find(|it| !backends.contains(&it.as_str())) {
                 return Err(ConfigError::new(format!("{name:?} logs in with {unknown:?}, which is no backend")));
             }

@@ -1,4 +1,4 @@
-//! Where a browser's request comes from: Fetch Metadata first, then Origin against Host and the allow-list.
+//! Where a browser's request comes from: Fetch Metadata first, then Origin against Host and the allow-list. And who will see the answer.
 
 use http::{HeaderMap, header};
 
@@ -41,9 +41,36 @@ pub(crate) fn is_foreign(headers: &HeaderMap, allowed: &[String]) -> bool {
     RequestOrigin::of(headers, allowed) == RequestOrigin::Foreign
 }
 
+/// Whether a browser asks for a page, to be shown to a person: it follows a link, is sent on, or sends a form (Fetch Metadata). One
+/// that is too old to say so asks for HTML. Scripts and programs do neither.
+#[must_use]
+pub fn is_navigation(headers: &HeaderMap) -> bool {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    match text("sec-fetch-mode") {
+        Some(mode) => mode == "navigate",
+        None => text("accept").is_some_and(|accept| accept.contains("text/html")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_a_person_will_see_is_a_navigation() {
+        let is = |pairs: &[(&'static str, &'static str)]| {
+            is_navigation(&pairs.iter().map(|(n, v)| (n.parse().unwrap(), v.parse().unwrap())).collect())
+        };
+        assert!(is(&[("sec-fetch-mode", "navigate")]));
+        assert!(is(&[("accept", "text/html,application/xhtml+xml,*/*;q=0.8")]));
+        for mode in ["cors", "no-cors", "same-origin", "websocket", ""] {
+            assert!(!is(&[("sec-fetch-mode", mode), ("accept", "text/html")]), "{mode}");
+        }
+        for accept in ["*/*", "application/json", ""] {
+            assert!(!is(&[("accept", accept)]), "{accept}");
+        }
+        assert!(!is(&[]));
+    }
 
     #[test]
     fn ck_04_only_our_own_pages_and_allowed_origins_are_at_home() {

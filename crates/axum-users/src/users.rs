@@ -206,7 +206,8 @@ impl<P: UserProfile> UsersBuilder<P> {
         self
     }
 
-    /// Whether users are told of a new password and of a new address, where there is a mailer. Default: true.
+    /// Whether users are told of a new password, of a new address, and of accounts with providers that are linked or unlinked, where
+    /// there is a mailer. Default: true.
     pub fn notices(mut self, notices: bool) -> Self {
         self.manager = self.manager.notices(notices);
         self
@@ -291,6 +292,7 @@ impl<P: UserProfile> UsersBuilder<P> {
     /// `/auth/associate`). Needs [`oauth_keys`](Self::oauth_keys), a store that keeps such accounts, and where browsers come back
     /// to: [`public_url`](Self::public_url). Default: none.
     pub fn oauth(mut self, client: impl OAuthClient, settings: OAuthSettings) -> Self {
+        self.manager = self.manager.oauth_display_name(client.name(), client.display_name());
         self.oauth.providers.push(Arc::new(OAuthProvider::new(AnyOAuthClient::new(client), settings)));
         self
     }

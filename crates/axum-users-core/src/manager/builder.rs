@@ -1,6 +1,6 @@
 //! How a manager is put together.
 
-use std::{io, sync::Arc};
+use std::{collections::BTreeMap, io, sync::Arc};
 
 use super::{Inner, UserManager, messages::Worker, proof::not_stored_yet, throttle::Throttling};
 use crate::{
@@ -37,6 +37,7 @@ pub struct UserManagerBuilder<P: UserProfile> {
     notices: bool,
     works_off_messages: bool,
     oauth: Option<OAuthKeys>,
+    oauth_display_names: BTreeMap<String, String>,
     keeps_oauth_accounts: bool,
     throttle: Option<Throttle>,
     devices: Option<KnownDevices>,
@@ -65,6 +66,7 @@ impl<P: UserProfile> UserManager<P> {
             notices: true,
             works_off_messages: true,
             oauth: None,
+            oauth_display_names: BTreeMap::new(),
             throttle: Some(Throttle::default()),
             devices: None,
         }
@@ -180,7 +182,8 @@ impl<P: UserProfile> UserManagerBuilder<P> {
         self
     }
 
-    /// Whether users are told of a new password and of a new address, where there is a mailer. Default: true (ASVS 6.3.7).
+    /// Whether users are told of a new password, of a new address, and of accounts with providers that are linked or unlinked, where
+    /// there is a mailer. Default: true (ASVS 6.3.7).
     pub fn notices(mut self, notices: bool) -> Self {
         self.notices = notices;
         self
@@ -189,6 +192,12 @@ impl<P: UserProfile> UserManagerBuilder<P> {
     /// The keys of logins by other providers. Default: there are none, and nobody logs in so.
     pub fn oauth(mut self, keys: OAuthKeys) -> Self {
         self.oauth = Some(keys);
+        self
+    }
+
+    /// What people call the provider of this name: mails name it so. Default: the name itself.
+    pub fn oauth_display_name(mut self, name: impl Into<String>, display_name: impl Into<String>) -> Self {
+        self.oauth_display_names.insert(name.into(), display_name.into());
         self
     }
 
@@ -246,6 +255,7 @@ impl<P: UserProfile> UserManagerBuilder<P> {
             works_off_messages: self.works_off_messages,
             keeps_messages: self.keeps_messages,
             oauth: self.oauth,
+            oauth_display_names: self.oauth_display_names,
             keeps_oauth_accounts: self.keeps_oauth_accounts,
             throttling: Throttling::new(self.throttle, self.devices, self.keeps_buckets),
             worker: Worker::default(),

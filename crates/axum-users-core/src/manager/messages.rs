@@ -245,6 +245,14 @@ impl<P: UserProfile> UserManager<P> {
                 let kind = MailKind::EmailChanged { old: address(old), new: address(new) };
                 self.leave(task, async { Ok(delivery.send(kind, &address(to), None).await) }).await
             }
+            Task::AccountLinked { to, provider } => {
+                let kind = MailKind::AccountLinked { provider: provider.clone() };
+                self.leave(task, async { Ok(delivery.send(kind, &address(to), None).await) }).await
+            }
+            Task::AccountUnlinked { to, provider } => {
+                let kind = MailKind::AccountUnlinked { provider: provider.clone() };
+                self.leave(task, async { Ok(delivery.send(kind, &address(to), None).await) }).await
+            }
             Task::AlreadyRegistered { to } => {
                 let kind = MailKind::AlreadyRegistered;
                 self.leave(task, async { Ok(delivery.send(kind, &address(to), None).await) }).await

@@ -12,7 +12,7 @@ mod throttle;
 mod update;
 mod verify;
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
     audit::Audit,
@@ -76,6 +76,8 @@ struct Inner<P: UserProfile> {
     notices: bool,
     works_off_messages: bool,
     oauth: Option<OAuthKeys>,
+    /// By the name of the provider.
+    oauth_display_names: BTreeMap<String, String>,
     keeps_oauth_accounts: bool,
     keeps_messages: bool,
     throttling: Throttling,

@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use super::{Acting, Authenticated, UserManager};
 use crate::{
     audit::Audit,
-    database::{Condition, Conflict, DatabaseError, Outcome},
+    database::{Conflict, DatabaseError},
     email::{Email, EmailKey},
     error::{BadOAuthState, Error},
     hooks::RequestInfo,
@@ -154,7 +154,7 @@ impl<P: UserProfile> UserManager<P> {
         let found = async {
             let attempt = self.begin_oauth(request).await?;
             let told = self.oauth_told(client, returned, code, redirect_uri).await?;
-            let (user, read_at) = self.oauth_user(client.name(), told, rules, request).await?;
+            let (user, read_at) = self.oauth_user(client, told, rules, request).await?;
             Ok((user, read_at, attempt))
         };
         let (user, read_at, attempt) = found.await.inspect_err(|error| audit().ended_by(error))?;
@@ -192,14 +192,9 @@ impl<P: UserProfile> UserManager<P> {
         let linked = async {
             let attempt = self.begin_oauth(request).await?;
             let told = self.oauth_told(client, returned, code, redirect_uri).await?;
-            match self.0.database.put_oauth_account(&acting.user_id, told.account, acting.still_counts()).await? {
-                Outcome::Done(user) => {
-                    self.attempt_was_none(attempt).await;
-                    Ok(user)
-                }
-                Outcome::Refused(_) => Err(Error::SessionEnded),
-                Outcome::Missing => Err(Error::UserNotExists),
-            }
+            let user = self.put_for(acting, &told.account, client, request).await?;
+            self.attempt_was_none(attempt).await;
+            Ok(user)
         };
         let user = linked.await.inspect_err(|error| audit().ended_by(error))?;
         audit().succeeded();
@@ -260,7 +255,7 @@ impl<P: UserProfile> UserManager<P> {
     /// The user of an identity, found, linked or made, and an instant from before they were read.
     async fn oauth_user(
         &self,
-        provider: &str,
+        client: &AnyOAuthClient,
         told: Told,
         rules: OAuthRules,
         request: Option<&RequestInfo>,
@@ -273,8 +268,7 @@ impl<P: UserProfile> UserManager<P> {
             let read_at = self.0.clock.now();
             if let Some((user, _)) = self.0.database.get_by_oauth_account(&account.identity).await? {
                 // Who unlinks it meanwhile has the last word.
-                let linked = vec![Condition::OAuthAccountLinked(account.identity.clone())];
-                match self.put_if_active(user, &account, linked).await? {
+                match self.refresh_if_active(user, &account).await? {
                     Some(user) => return Ok((user, read_at)),
                     None => continue,
                 }
@@ -285,9 +279,8 @@ impl<P: UserProfile> UserManager<P> {
             let email = email.as_ref().filter(|_| is_told).ok_or(Error::OAuthEmailUnavailable)?;
             if let Some(user) = self.0.database.get_by_email(&email.key()).await? {
                 if rules.associate_by_email && identity.email_is_verified && user.is_verified {
-                    let only_if = vec![Condition::EmailIs(user.email.clone())];
-                    let Some(user) = self.put_if_active(user, &account, only_if).await? else { continue };
-                    let audit = Audit::of("oauth_link", request).user(&user.id).provider(provider);
+                    let Some(user) = self.link_if_active(user, &account, client, request).await? else { continue };
+                    let audit = Audit::of("oauth_link", request).user(&user.id).provider(client.name());
                     audit.succeeded_because("same_address");
                     return Ok((user, read_at));
                 }
@@ -301,12 +294,12 @@ impl<P: UserProfile> UserManager<P> {
                 Some(user) => user,
                 None => {
                     let verified = rules.is_verified_by_default && identity.email_is_verified;
-                    new.insert(self.oauth_new_user(provider, &identity, email.clone(), verified, request).await?)
+                    new.insert(self.oauth_new_user(client.name(), &identity, email.clone(), verified, request).await?)
                 }
             };
             match self.0.database.create_with_oauth_account(user.clone(), account.clone()).await {
                 Ok(user) => {
-                    Audit::of("register", request).user(&user.id).method("oauth").provider(provider).succeeded();
+                    Audit::of("register", request).user(&user.id).method("oauth").provider(client.name()).succeeded();
                     self.0.hooks.on_after_register(&user, request).await;
                     return Ok((user, read_at));
                 }
@@ -315,26 +308,6 @@ impl<P: UserProfile> UserManager<P> {
             }
         }
         Err(Error::OAuthAccountAlreadyExists)
-    }
-
-    /// Brings the account of a user up to date, or links it; `None` when they, or who has it, changed meanwhile. For an inactive
-    /// one nothing is written.
-    async fn put_if_active(
-        &self,
-        user: User<P>,
-        account: &NewOAuthAccount,
-        only_if: Vec<Condition>,
-    ) -> Result<Option<User<P>>, Error> {
-        if !user.is_active {
-            return Ok(Some(user));
-        }
-        match self.0.database.put_oauth_account(&user.id, account.clone(), only_if).await {
-            Ok(Outcome::Done(user)) => Ok(Some(user)),
-            Ok(Outcome::Refused(_) | Outcome::Missing) | Err(DatabaseError::Conflict(Conflict::OAuthAccount)) => {
-                Ok(None)
-            }
-            Err(error) => Err(error.into()),
-        }
     }
 
     async fn oauth_new_user(
@@ -367,7 +340,7 @@ impl<P: UserProfile> UserManager<P> {
 }
 
 /// Each turn is another request that was faster.
-const TURNS: usize = 5;
+pub(super) const TURNS: usize = 5;
 /// In bytes; no provider has longer ones, and the smallest column of ours has room for it.
 const MAX_TOKEN: usize = 40_000;
 /// How far the clocks of two nodes may differ for a state to count once.

@@ -1,12 +1,16 @@
-//! Accounts with providers that are linked to a user: shown, used, unlinked.
+//! Accounts with providers that are linked to a user: linked, shown, used, unlinked.
 
-use super::{Acting, UserManager};
+use super::{Acting, UserManager, oauth::TURNS};
 use crate::{
     audit::Audit,
-    database::{Condition, Outcome},
+    database::{Condition, Conflict, DatabaseError, Outcome},
     error::Error,
     hooks::RequestInfo,
-    oauth::{AccountId, AnyOAuthClient, OAuthAccount, OAuthClient as _, OAuthClientError, OAuthToken, keys::Opened},
+    oauth::{
+        AccountId, AnyOAuthClient, NewOAuthAccount, OAuthAccount, OAuthClient as _, OAuthClientError, OAuthToken,
+        keys::Opened,
+    },
+    outbox::{Message, Task},
     profile::UserProfile,
     secret::Secret,
     user::User,
@@ -45,8 +49,88 @@ impl<P: UserProfile> UserManager<P> {
         Ok(Linked { some: !accounts.is_empty(), of_the_mailbox: accounts.iter().any(is_of_it) })
     }
 
+    /// Links an account to the user of a session, who is told, or brings it up to date, which is told to nobody.
+    pub(super) async fn put_for(
+        &self,
+        acting: &Acting<P>,
+        account: &NewOAuthAccount,
+        client: &AnyOAuthClient,
+        request: Option<&RequestInfo>,
+    ) -> Result<User<P>, Error> {
+        let id = &acting.user_id;
+        for _ in 0..TURNS {
+            let user = self.get(id).await?.ok_or(Error::UserNotExists)?;
+            match self.link(&user, account, acting.still_counts(), client, request).await? {
+                Outcome::Done(user) => return Ok(user),
+                Outcome::Refused(Condition::OAuthAccountNotLinked(_)) => {}
+                // Another address by now: that one is told.
+                Outcome::Refused(Condition::EmailIs(_)) => continue,
+                Outcome::Refused(_) => return Err(Error::SessionEnded),
+                Outcome::Missing => return Err(Error::UserNotExists),
+            }
+            let mut only_if = acting.still_counts();
+            only_if.push(Condition::OAuthAccountLinked(account.identity.clone()));
+            match self.0.database.put_oauth_account(id, account.clone(), only_if, Vec::new()).await? {
+                Outcome::Done(user) => return Ok(user),
+                // Unlinked in between.
+                Outcome::Refused(Condition::OAuthAccountLinked(_)) => {}
+                Outcome::Refused(_) => return Err(Error::SessionEnded),
+                Outcome::Missing => return Err(Error::UserNotExists),
+            }
+        }
+        Err(Error::OAuthAccountAlreadyExists)
+    }
+
+    /// Links an account that is not linked to this user yet, and tells the mailbox that they have.
+    async fn link(
+        &self,
+        user: &User<P>,
+        account: &NewOAuthAccount,
+        mut only_if: Vec<Condition>,
+        client: &AnyOAuthClient,
+        request: Option<&RequestInfo>,
+    ) -> Result<Outcome<User<P>>, DatabaseError> {
+        only_if.push(Condition::EmailIs(user.email.clone()));
+        only_if.push(Condition::OAuthAccountNotLinked(account.identity.clone()));
+        let (to, provider) = (user.email.as_str().to_owned(), client.display_name().to_owned());
+        let messages = Vec::from_iter(self.notice(Task::AccountLinked { to, provider }, request));
+        let with_change = self.with_change(&messages);
+        let outcome = self.0.database.put_oauth_account(&user.id, account.clone(), only_if, with_change).await?;
+        if matches!(outcome, Outcome::Done(_)) {
+            self.post_after(messages).await;
+        }
+        Ok(outcome)
+    }
+
+    /// Brings the account of a user up to date; `None` when who has it changed meanwhile. For an inactive user nothing is written.
+    pub(super) async fn refresh_if_active(
+        &self,
+        user: User<P>,
+        account: &NewOAuthAccount,
+    ) -> Result<Option<User<P>>, Error> {
+        if !user.is_active {
+            return Ok(Some(user));
+        }
+        let linked = vec![Condition::OAuthAccountLinked(account.identity.clone())];
+        if_unchanged(self.0.database.put_oauth_account(&user.id, account.clone(), linked, Vec::new()).await)
+    }
+
+    /// Links an account; `None` when the user, or who has it, changed meanwhile. For an inactive user nothing is written.
+    pub(super) async fn link_if_active(
+        &self,
+        user: User<P>,
+        account: &NewOAuthAccount,
+        client: &AnyOAuthClient,
+        request: Option<&RequestInfo>,
+    ) -> Result<Option<User<P>>, Error> {
+        if !user.is_active {
+            return Ok(Some(user));
+        }
+        if_unchanged(self.link(&user, account, Vec::new(), client, request).await)
+    }
+
     /// Unlinks the account of this id from a user; answers whether it was theirs. Whoever has no password of their own, having
-    /// registered by a provider, keeps the last one. `acting` is the session that asks.
+    /// registered by a provider, keeps the last one. `acting` is the session that asks. The user is told by mail.
     ///
     /// # Errors
     /// [`Error::LastLoginMethod`], [`Error::SessionEnded`], [`Error::UserNotExists`], [`Error::Database`].
@@ -63,10 +147,13 @@ impl<P: UserProfile> UserManager<P> {
             linked.iter().fold(audit, |audit, account| audit.provider(&account.oauth_name))
         };
         let mut only_if = acting.map(Acting::still_counts).unwrap_or_default();
-        if user.hashed_password.is_of_nobody() {
+        if !user.has_password() {
             only_if.push(Condition::AnotherOAuthAccountRemains);
         }
-        let removed = match self.0.database.remove_oauth_account(&user.id, account, only_if).await {
+        let notice = linked.as_ref().and_then(|account| self.unlinked(user, &account.oauth_name, request));
+        let messages = Vec::from_iter(notice);
+        let with_change = self.with_change(&messages);
+        let removed = match self.0.database.remove_oauth_account(&user.id, account, only_if, with_change).await {
             Ok(Outcome::Done(removed)) => Ok(removed),
             Ok(Outcome::Refused(Condition::AnotherOAuthAccountRemains)) => Err(Error::LastLoginMethod),
             Ok(Outcome::Refused(_)) => Err(Error::SessionEnded),
@@ -74,11 +161,21 @@ impl<P: UserProfile> UserManager<P> {
             Err(error) => Err(error.into()),
         };
         match &removed {
-            Ok(true) => audit().succeeded(),
+            Ok(true) => {
+                audit().succeeded();
+                self.post_after(messages).await;
+            }
             Ok(false) => {}
             Err(error) => audit().ended_by(error),
         }
         removed
+    }
+
+    /// What tells a user that an account with the provider of this name was unlinked.
+    fn unlinked(&self, user: &User<P>, provider: &str, request: Option<&RequestInfo>) -> Option<Message> {
+        let known = self.0.oauth_display_names.get(provider).map(String::as_str);
+        let (to, provider) = (user.email.as_str().to_owned(), known.unwrap_or(provider).to_owned());
+        self.notice(Task::AccountUnlinked { to, provider }, request)
     }
 
     /// The tokens of an account as the provider issued them; `None` when no key of ours sealed them.
@@ -113,7 +210,7 @@ impl<P: UserProfile> UserManager<P> {
         let Some(identity) = account.identity() else { return Ok(Some(token.access_token)) };
         let linked = vec![Condition::OAuthAccountLinked(identity.clone())];
         let renewed = self.sealed_account(identity, account.account_email.clone(), &token, stored.proved.as_deref())?;
-        match self.0.database.put_oauth_account(&account.user_id, renewed, linked).await? {
+        match self.0.database.put_oauth_account(&account.user_id, renewed, linked, Vec::new()).await? {
             Outcome::Done(_) => Ok(Some(token.access_token)),
             Outcome::Refused(_) | Outcome::Missing => Ok(None),
         }
@@ -138,6 +235,15 @@ pub(super) struct Linked {
     pub(super) some: bool,
     /// Whether the provider of one proved the address that the user has.
     pub(super) of_the_mailbox: bool,
+}
+
+/// Who was written; nobody when somebody else was faster.
+fn if_unchanged<P: UserProfile>(written: Result<Outcome<User<P>>, DatabaseError>) -> Result<Option<User<P>>, Error> {
+    match written {
+        Ok(Outcome::Done(user)) => Ok(Some(user)),
+        Ok(Outcome::Refused(_) | Outcome::Missing) | Err(DatabaseError::Conflict(Conflict::OAuthAccount)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// In seconds.

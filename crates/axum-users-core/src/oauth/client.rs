@@ -42,7 +42,7 @@ pub trait OAuthClient: Send + Sync + 'static {
     /// Its name: part of paths and stored with every account. 1 to 100 characters of `A-Z a-z 0-9 _ -`.
     fn name(&self) -> &str;
 
-    /// What people call the provider. Default: the [`name`](Self::name).
+    /// What people call the provider, one line: it stands in mails. Default: the [`name`](Self::name).
     fn display_name(&self) -> &str {
         self.name()
     }

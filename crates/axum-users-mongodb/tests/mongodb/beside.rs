@@ -145,7 +145,7 @@ impl Ours {
                     Some((owner, _)) => owner,
                     None => self.user(&email).await,
                 };
-                let outcome = self.store.put_oauth_account(&user.id, new, Vec::new()).await.unwrap();
+                let outcome = self.store.put_oauth_account(&user.id, new, Vec::new(), Vec::new()).await.unwrap();
                 assert!(matches!(outcome, Outcome::Done(_)));
                 self.shown(&user).await
             }

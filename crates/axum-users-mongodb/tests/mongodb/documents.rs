@@ -181,7 +181,12 @@ async fn their_users_are_ours(server: Server) {
     let (user, found) = world.store.get_by_oauth_account(&google).await.unwrap().unwrap();
     assert_eq!((user.id, found.oauth_name.as_str()), (id, "google"));
     assert!(matches!(&found.access_token, ProviderToken::Plain(token) if token.expose() == "theirs"));
-    done(world.store.put_oauth_account(&id, account("google", "1"), vec![Condition::TokensValidAfterIs(None)]).await);
+    done(
+        world
+            .store
+            .put_oauth_account(&id, account("google", "1"), vec![Condition::TokensValidAfterIs(None)], Vec::new())
+            .await,
+    );
     done(world.store.update(&id, email("arthur@camelot.bt")).await);
     let document = world.document(id).await;
     assert_eq!(document.get_str("nickname").unwrap(), "Wart");
@@ -240,7 +245,7 @@ async fn their_writes_leave_ours(server: Server) {
     world.save(user.id, doc! { "oauth_accounts": [] }).await;
     let google = OAuthIdentity::new("google", "1").unwrap();
     assert!(world.store.get_by_oauth_account(&google).await.unwrap().is_none());
-    done(world.store.put_oauth_account(&other.id, account("google", "1"), Vec::new()).await);
+    done(world.store.put_oauth_account(&other.id, account("google", "1"), Vec::new(), Vec::new()).await);
     assert_eq!(world.store.get_by_oauth_account(&google).await.unwrap().unwrap().0.id, other.id);
 }
 
@@ -270,7 +275,7 @@ async fn oa_08_elements_are_not_mixed(server: Server) {
         } else {
             let new = new(&format!("a{number}@camelot.bt"));
             let user = world.store.create_with_oauth_account(new, account("google", &mine)).await.unwrap();
-            done(world.store.put_oauth_account(&user.id, account("github", &next), Vec::new()).await);
+            done(world.store.put_oauth_account(&user.id, account("github", &next), Vec::new(), Vec::new()).await);
         }
     }
     for number in 0..count {

@@ -14,7 +14,8 @@ use time::{OffsetDateTime, format_description::BorrowedFormatItem, macros::forma
 use super::{
     Pages, Person, Values,
     form::{self, Form, Sent},
-    object, parameter, program, providers,
+    object, parameter, program,
+    providers::{self, Failed},
     texts::Text,
 };
 use crate::profile::{self, ServerProfile};
@@ -32,14 +33,15 @@ pub(super) struct Forms<'a> {
 
 pub(super) async fn show<Id: UserId>(State(pages): State<Pages<Id>>, request: Request) -> Result<Response, Response> {
     let (mut parts, _) = request.into_parts();
-    let error = providers::error_of(&parts);
+    let failed = Failed::of(&parts);
     let person = match pages.person(&mut parts).await? {
         Some(person) => person,
         // Back from a provider, and nobody was signed in.
-        None => return Ok(pages.see(&error.map_or("/sign-in".to_owned(), |code| format!("/sign-in?error={code}")))),
+        None => return Ok(pages.see(&failed.map_or("/sign-in".to_owned(), |failed| failed.path("/sign-in")))),
     };
     let done = parameter(&parts, "done").unwrap_or_default();
     let notice = match done.as_str() {
+        _ if failed.is_some() => None,
         "welcome" => Some(Text::DoneWelcome),
         "welcome-sent" => Some(Text::DoneWelcomeSent),
         "verified" => Some(Text::DoneVerified),
@@ -50,12 +52,14 @@ pub(super) async fn show<Id: UserId>(State(pages): State<Pages<Id>>, request: Re
         "password" => Some(Text::DonePassword),
         "session" => Some(Text::DoneSession),
         "sessions" => Some(Text::DoneSessions),
+        "linked" => Some(Text::DoneLinked),
         "unlinked" => Some(Text::DoneUnlinked),
+        "password-sent" => Some(Text::DonePasswordSent),
         _ => None,
     };
     let mut forms = Forms::new(&pages, &person);
-    if let Some(code) = error {
-        providers::tell(&mut forms.accounts, &code);
+    if let Some(failed) = failed {
+        failed.tell(&mut forms.accounts);
     }
     page(&pages, &person, forms, notice).await
 }
@@ -82,7 +86,7 @@ pub(super) async fn profile<Id: UserId>(
 
 pub(super) async fn email<Id: UserId>(State(pages): State<Pages<Id>>, request: Request) -> Result<Response, Response> {
     let (mut parts, sent) = pages.read(request).await?;
-    let person = member(&pages, &mut parts).await?;
+    let person = with_password(&pages, &mut parts).await?;
     let mut forms = Forms::new(&pages, &person);
     let form = &mut forms.email;
     let email = form.email(&sent, Text::NewEmail);
@@ -121,7 +125,7 @@ pub(super) async fn password<Id: UserId>(
     request: Request,
 ) -> Result<Response, Response> {
     let (mut parts, sent) = pages.read(request).await?;
-    let person = member(&pages, &mut parts).await?;
+    let person = with_password(&pages, &mut parts).await?;
     let mut forms = Forms::new(&pages, &person);
     let form = &mut forms.password;
     let passwords = passwords(form, &sent);
@@ -157,6 +161,27 @@ pub(super) async fn verify<Id: UserId>(State(pages): State<Pages<Id>>, request: 
         Err(error) => {
             let mut forms = Forms::new(&pages, &person);
             forms.verify.refused(error, ("verify", Text::Email));
+            page(&pages, &person, forms, None).await
+        }
+    }
+}
+
+/// Asks for the mail with a link to a password, for whoever has none: they have no current one to show.
+pub(super) async fn set_password<Id: UserId>(
+    State(pages): State<Pages<Id>>,
+    request: Request,
+) -> Result<Response, Response> {
+    let (mut parts, _) = pages.read(request).await?;
+    let person = member(&pages, &mut parts).await?;
+    if person.has_password() {
+        return Ok(pages.see("/account"));
+    }
+    let info = pages.users.request_info(&parts);
+    match pages.users.forgot_password(person.email.as_str(), Some(&info)).await {
+        Ok(()) => Ok(pages.see("/account?done=password-sent")),
+        Err(error) => {
+            let mut forms = Forms::new(&pages, &person);
+            forms.password.refused(error, ("password", Text::Password));
             page(&pages, &person, forms, None).await
         }
     }
@@ -199,6 +224,12 @@ pub(super) async fn sessions<Id: UserId>(
 pub(super) async fn member<Id: UserId>(pages: &Pages<Id>, parts: &mut Parts) -> Result<Person<Id>, Response> {
     let person = pages.signed_in(parts).await?;
     if is_limited(pages, &person) { Err(pages.see("/account")) } else { Ok(person) }
+}
+
+/// Who has a current password to show; the page has no such form for others.
+async fn with_password<Id: UserId>(pages: &Pages<Id>, parts: &mut Parts) -> Result<Person<Id>, Response> {
+    let person = member(pages, parts).await?;
+    if person.has_password() { Ok(person) } else { Err(pages.see("/account")) }
 }
 
 fn is_limited<Id: UserId>(pages: &Pages<Id>, person: &Person<Id>) -> bool {
@@ -253,7 +284,10 @@ pub(super) async fn page<Id: UserId>(
         sessions.iter().map(|session| described(pages, session, session.id == *person.session_id())).collect();
     let linked = providers::linked(pages, person).await?;
     let has_writable = profile::own().iter().any(|own| own.is_writable());
-    let has_sent = matches!(notice, Some(Text::DoneWelcomeSent | Text::DoneVerifySent | Text::DoneEmailSent));
+    let has_sent = matches!(
+        notice,
+        Some(Text::DoneWelcomeSent | Text::DoneVerifySent | Text::DoneEmailSent | Text::DonePasswordSent)
+    );
     let values = Values::from([
         ("notice", Value::from(notice.map_or("", |text| pages.text(text)))),
         ("mailbox_url", Value::from(if has_sent { pages.mailbox_url() } else { String::new() })),
@@ -264,6 +298,7 @@ pub(super) async fn page<Id: UserId>(
         ("has_mail", Value::from(pages.has_mail)),
         ("is_limited", Value::from(is_limited(pages, person))),
         ("proves_first", Value::from(pages.proves_first)),
+        ("has_password", Value::from(person.has_password())),
         ("columns", form::columns(texts, true)),
         ("has_writable", Value::from(has_writable)),
         ("password_hint", pages.password_hint()),

@@ -212,9 +212,8 @@ impl<'a> Form<'a> {
             Error::LastSuperuser => self.problem(StatusCode::BAD_REQUEST, Text::LastSuperuser),
             Error::Veto(veto) => self.problem(veto.status, Text::Refused),
             Error::Throttled { retry_after } => {
-                let minutes = retry_after.as_secs().div_ceil(60).max(1).to_string();
                 self.problem(StatusCode::TOO_MANY_REQUESTS, Text::Throttled);
-                self.problem = Some(self.texts.fill(Text::Throttled, &[("minutes", &minutes)]));
+                self.problem = Some(throttled(self.texts, retry_after));
                 self.retry_after = Some(retry_after);
             }
             Error::Busy { retry_after } => {
@@ -260,6 +259,12 @@ impl<'a> Form<'a> {
             ("problem", Value::from(self.problem.as_deref().unwrap_or_default())),
         ])
     }
+}
+
+/// When to come back.
+pub(super) fn throttled(texts: &Texts, retry_after: Duration) -> String {
+    let minutes = retry_after.as_secs().div_ceil(60).max(1).to_string();
+    texts.fill(Text::Throttled, &[("minutes", &minutes)])
 }
 
 /// The own columns, for the templates' `columns`; those that only the server writes are left out of a new user's form.

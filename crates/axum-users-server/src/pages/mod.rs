@@ -15,6 +15,7 @@ mod samples;
 mod sign_in;
 mod sign_up;
 mod texts;
+mod words;
 
 use std::{collections::BTreeMap, panic::resume_unwind, sync::Arc};
 
@@ -44,9 +45,9 @@ use form::{Form, Sent};
 use look::Asset;
 use texts::Text;
 
-/// All pages of this configuration.
-pub(crate) fn router<Id: UserId>(config: &Config, users: &Users<ServerProfile<Id>>) -> Router {
-    let Some(pages) = Pages::new(config, users) else { return Router::new() };
+/// These routes of the API with all pages of this configuration beside them.
+pub(crate) fn beside<Id: UserId>(config: &Config, users: &Users<ServerProfile<Id>>, routes: Router) -> Router {
+    let Some(pages) = Pages::new(config, users) else { return routes };
     let mut router = Router::new()
         .route("/", get(sign_in::start::<Id>))
         .route("/sign-in", get(sign_in::show::<Id>).post(sign_in::send::<Id>))
@@ -56,8 +57,10 @@ pub(crate) fn router<Id: UserId>(config: &Config, users: &Users<ServerProfile<Id
         .route("/account/email", post(account::email::<Id>))
         .route("/account/password", post(account::password::<Id>))
         .route("/account/sessions", post(account::sessions::<Id>));
+    let mut routes = routes;
     if !pages.providers.is_empty() {
         router = router.route("/account/accounts", post(providers::unlink::<Id>));
+        routes = routes.layer(from_fn_with_state(pages.clone(), words::in_words::<Id>));
     }
     if pages.has_registration {
         router = router.route("/sign-up", get(sign_up::show::<Id>).post(sign_up::send::<Id>));
@@ -65,6 +68,7 @@ pub(crate) fn router<Id: UserId>(config: &Config, users: &Users<ServerProfile<Id
     if pages.has_mail {
         router = router
             .route("/account/verify", post(account::verify::<Id>))
+            .route("/account/set-password", post(account::set_password::<Id>))
             .route("/request-verify", get(mailed::show_request_verify::<Id>).post(mailed::request_verify::<Id>))
             .route("/verify", get(mailed::show_verify::<Id>).post(mailed::verify::<Id>))
             .route("/forgot-password", get(mailed::show_forgot::<Id>).post(mailed::forgot::<Id>))
@@ -79,7 +83,7 @@ pub(crate) fn router<Id: UserId>(config: &Config, users: &Users<ServerProfile<Id
     router = router.layer(from_fn_with_state(pages.clone(), guarded::<Id>));
     let assets = pages.look.assets().iter().cloned().map(Arc::new);
     let router = assets.fold(router, |router, asset| router.route(asset.path, get(move || serve(Arc::clone(&asset)))));
-    router.with_state(pages)
+    routes.merge(router.with_state(pages))
 }
 
 /// What handlers need. A cheap handle.
@@ -215,11 +219,16 @@ impl<Id: UserId> Pages<Id> {
     }
 
     /// A page that says one thing, and where to go from there.
-    fn message(&self, status: StatusCode, title: Text, text: Text, (path, link_text): (&str, Text)) -> Response {
+    fn message(&self, status: StatusCode, title: Text, text: Text, link: (&str, Text)) -> Response {
+        self.say(status, title, self.text(text), link)
+    }
+
+    /// The same with a text that was filled.
+    fn say(&self, status: StatusCode, title: Text, text: &str, (path, link_text): (&str, Text)) -> Response {
         let is_wrong = !status.is_success();
         let values = Values::from([
             ("title", Value::from(self.text(title))),
-            ("text", Value::from(self.text(text))),
+            ("text", Value::from(text)),
             ("link", Value::from(format!("{}{path}", self.look.base))),
             ("link_text", Value::from(self.text(link_text))),
             ("mailbox_url", Value::from(if is_wrong { String::new() } else { self.mailbox_url() })),
@@ -295,7 +304,7 @@ impl<P: UserProfile> Guard<P> for OnPages {
 /// What every page goes through: forms come from our own pages only (ASVS 3.5.1) and are worked off though the browser
 /// hangs up; answers get their headers.
 async fn guarded<Id: UserId>(State(pages): State<Pages<Id>>, mut request: Request, next: Next) -> Response {
-    let mut answer = if request.method().is_safe() {
+    let answer = if request.method().is_safe() {
         request.extensions_mut().insert(PagesBackend(pages.backend.name().into()));
         next.run(request).await
     } else if pages.users.request_origin(request.headers()) == RequestOrigin::Own {
@@ -308,6 +317,11 @@ async fn guarded<Id: UserId>(State(pages): State<Pages<Id>>, mut request: Reques
     } else {
         pages.message(StatusCode::FORBIDDEN, Text::ForeignTitle, Text::Foreign, ("/", Text::Home))
     };
+    with_headers(answer)
+}
+
+/// What every page says to its browser.
+fn with_headers(mut answer: Response) -> Response {
     let headers = answer.headers_mut();
     for (name, value) in HEADERS {
         headers.entry(name).or_insert(HeaderValue::from_static(value));

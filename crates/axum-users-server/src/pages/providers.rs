@@ -38,16 +38,51 @@ pub(super) fn buttons(config: &Config, backend: &str) -> Vec<Button> {
     config.oauth.providers.iter().filter(|provider| provider.backend == backend).map(button).collect()
 }
 
+/// Why somebody went to a provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Errand {
+    SignIn,
+    Link,
+}
+
+impl Errand {
+    /// That of a route of the API, where its provider answers by the cookie of the pages.
+    pub(super) fn of<Id: UserId>(pages: &Pages<Id>, path: &str) -> Option<Self> {
+        let rest = path.strip_prefix("/auth/")?.trim_end_matches('/');
+        let (errand, rest) = match rest.strip_prefix("associate/") {
+            Some(rest) => (Self::Link, rest),
+            None => (Self::SignIn, rest),
+        };
+        let name = rest.strip_suffix("/authorize").or_else(|| rest.strip_suffix("/callback"))?;
+        pages.providers.iter().any(|button| button.name == name).then_some(errand)
+    }
+
+    fn prefix(self) -> &'static str {
+        match self {
+            Self::SignIn => "/auth",
+            Self::Link => "/auth/associate",
+        }
+    }
+
+    /// Where a browser comes back to. The account page says that a link worked; that somebody signed in can be seen.
+    fn back(self) -> &'static str {
+        match self {
+            Self::SignIn => "/account",
+            Self::Link => "/account?done=linked",
+        }
+    }
+}
+
 /// The links of the sign-in pages.
 pub(super) fn sign_in<Id: UserId>(pages: &Pages<Id>) -> Value {
-    let link = |button: &Button| link(pages, "/auth", button, Text::ProviderContinue);
+    let link = |button: &Button| link(pages, Errand::SignIn, button, Text::ProviderContinue);
     Value::from(pages.providers.iter().map(link).collect::<Vec<_>>())
 }
 
 /// A link that goes to the provider and comes back to the account.
-fn link<Id: UserId>(pages: &Pages<Id>, prefix: &str, button: &Button, text: Text) -> Value {
-    let base = &pages.look.base;
-    let back: String = form_urlencoded::byte_serialize(format!("{base}/account").as_bytes()).collect();
+fn link<Id: UserId>(pages: &Pages<Id>, errand: Errand, button: &Button, text: Text) -> Value {
+    let (base, prefix) = (&pages.look.base, errand.prefix());
+    let back: String = form_urlencoded::byte_serialize(format!("{base}{}", errand.back()).as_bytes()).collect();
     let text = pages.look.texts.fill(text, &[("provider", &button.display_name)]);
     object([
         ("url", Value::from(format!("{base}{prefix}/{}/authorize?redirect_to={back}", button.name))),
@@ -55,23 +90,62 @@ fn link<Id: UserId>(pages: &Pages<Id>, prefix: &str, button: &Button, text: Text
     ])
 }
 
-/// What went wrong on the way, as the callback wrote it in the address: its code, and no other word.
-pub(super) fn error_of(parts: &Parts) -> Option<String> {
-    parameter(parts, "error").filter(|code| code.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_'))
+/// What went wrong on the way, as it stands in the address of the page: a code, and no other word.
+pub(super) struct Failed {
+    code: String,
+    errand: Errand,
 }
 
-/// Says it.
-pub(super) fn tell(form: &mut Form<'_>, code: &str) {
-    let texts = [
-        (ErrorCode::OAuthUserAlreadyExists, Text::ProviderTaken),
-        (ErrorCode::OAuthNotAvailableEmail, Text::ProviderNoEmail),
-        (ErrorCode::OAuthInvalidState, Text::ProviderTooLate),
-        (ErrorCode::AccessTokenAlreadyExpired, Text::ProviderTooLate),
-    ];
-    let text =
-        texts.into_iter().find(|(known, _)| known.as_str() == code).map_or(Text::ProviderFailed, |(_, text)| text);
-    form.problem(StatusCode::BAD_REQUEST, text);
+impl Failed {
+    pub(super) fn new(code: impl Into<String>, errand: Errand) -> Self {
+        Self { code: code.into(), errand }
+    }
+
+    /// As [`path`](Self::path), or the callback, wrote it.
+    pub(super) fn of(parts: &Parts) -> Option<Self> {
+        let is_code = |code: &String| code.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
+        let code = parameter(parts, "error").filter(is_code)?;
+        let is_link = parameter(parts, "done").as_deref() == Some("linked");
+        Some(Self::new(code, if is_link { Errand::Link } else { Errand::SignIn }))
+    }
+
+    /// A page that says it.
+    pub(super) fn path(&self, page: &str) -> String {
+        let done = if self.errand == Errand::Link { "done=linked&" } else { "" };
+        format!("{page}?{done}error={}", self.code)
+    }
+
+    /// Says it.
+    pub(super) fn tell(&self, form: &mut Form<'_>) {
+        form.problem(StatusCode::BAD_REQUEST, self.text());
+    }
+
+    /// Whether the address of the user has to be proved first.
+    pub(super) fn asks_for_proof(&self) -> bool {
+        self.text() == Text::NotVerified
+    }
+
+    fn text(&self) -> Text {
+        let by_errand = |sign_in, link| if self.errand == Errand::Link { link } else { sign_in };
+        let texts = [
+            (ErrorCode::OAuthUserAlreadyExists, by_errand(Text::ProviderTaken, Text::LinkTaken)),
+            (ErrorCode::OAuthNotAvailableEmail, by_errand(Text::ProviderNoEmail, Text::LinkNoEmail)),
+            (ErrorCode::OAuthInvalidState, Text::ProviderTooLate),
+            (ErrorCode::AccessTokenAlreadyExpired, Text::ProviderTooLate),
+            // A provider has said who it is: all that is left is that the user is inactive.
+            (ErrorCode::LoginBadCredentials, Text::ProviderInactive),
+            (ErrorCode::LoginUserNotVerified, Text::NotVerified),
+        ];
+        let known = texts.into_iter().find(|(known, _)| known.as_str() == self.code).map(|(_, text)| text);
+        match self.code.as_str() {
+            SIGNED_OUT => Text::LinkSignedOut,
+            _ => known.unwrap_or(by_errand(Text::ProviderFailed, Text::LinkFailed)),
+        }
+    }
 }
+
+/// A code that the API has no word for: nobody is signed in whom an account could be linked to.
+pub(super) const SIGNED_OUT: &str = "SIGNED_OUT";
 
 /// The linked accounts, and what can be linked; `None` where there are no providers.
 pub(super) async fn linked<Id: UserId>(pages: &Pages<Id>, person: &Person<Id>) -> Result<Option<Value>, Response> {
@@ -97,7 +171,7 @@ pub(super) async fn linked<Id: UserId>(pages: &Pages<Id>, person: &Person<Id>) -
     };
     let is_linked = |button: &&Button| accounts.iter().any(|account| account.oauth_name == button.name);
     let others = pages.providers.iter().filter(|button| button.associates && !is_linked(button));
-    let others: Vec<_> = others.map(|button| link(pages, "/auth/associate", button, Text::ProviderLink)).collect();
+    let others: Vec<_> = others.map(|button| link(pages, Errand::Link, button, Text::ProviderLink)).collect();
     let accounts: Vec<_> = accounts.iter().map(named).collect();
     Ok(Some(object([("accounts", Value::from(accounts)), ("others", Value::from(others))])))
 }

@@ -29,8 +29,13 @@ impl Look {
         throttled.refused(Error::BadCredentials, ("password", Text::Password));
         for template in Self::templates() {
             for (form, much) in [(&empty, false), (&wrong, true), (&throttled, true)] {
-                self.render(template, &look::nonce(), &self.sample(form, much))
-                    .map_err(|error| format!("{template}: {}", error_chain(&error)))?;
+                for (has_password, is_limited) in [(true, false), (false, false), (true, true)] {
+                    let mut values = self.sample(form, much);
+                    values.insert("has_password", Value::from(has_password));
+                    values.insert("is_limited", Value::from(is_limited));
+                    self.render(template, &look::nonce(), &values)
+                        .map_err(|error| format!("{template}: {}", error_chain(&error)))?;
+                }
             }
         }
         Ok(())
@@ -79,7 +84,6 @@ impl Look {
             ("has_writable", flag.clone()),
             ("has_others", flag.clone()),
             ("is_verified", Value::from(!much)),
-            ("is_limited", Value::from(false)),
             ("proves_first", flag.clone()),
             ("columns", Value::from(columns)),
             ("password_hint", text("hint")),

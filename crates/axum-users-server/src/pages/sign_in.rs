@@ -8,7 +8,13 @@ use axum_users::{Error, UserId};
 use http::{HeaderName, HeaderValue};
 use minijinja::Value;
 
-use super::{Pages, Values, form::Form, parameter, providers, texts::Text};
+use super::{
+    Pages, Values,
+    form::Form,
+    parameter,
+    providers::{self, Failed},
+    texts::Text,
+};
 
 /// To the account, or to where people sign in.
 pub(super) async fn start<Id: UserId>(State(pages): State<Pages<Id>>, request: Request) -> Result<Response, Response> {
@@ -33,10 +39,12 @@ pub(super) async fn show<Id: UserId>(State(pages): State<Pages<Id>>, request: Re
         _ => None,
     };
     let mut form = pages.form("");
-    if let Some(code) = providers::error_of(&parts) {
-        providers::tell(&mut form, &code);
+    let failed = Failed::of(&parts);
+    if let Some(failed) = &failed {
+        failed.tell(&mut form);
     }
-    Ok(page(&pages, &form, notice, false))
+    let can_verify = pages.has_mail && failed.is_some_and(|failed| failed.asks_for_proof());
+    Ok(page(&pages, &form, notice, can_verify))
 }
 
 pub(super) async fn send<Id: UserId>(State(pages): State<Pages<Id>>, request: Request) -> Result<Response, Response> {

@@ -1,7 +1,7 @@
 //! Pages in a real browser: on a phone's width and on a desktop's, with and without scripts, in light and in dark.
 
 use crate::{
-    harness::{Folder, PASSWORD, Server},
+    harness::{Door, Folder, PASSWORD, Server},
     oauth::{client_of, provider},
     webdriver::{Browser, Window, variable},
 };
@@ -40,7 +40,7 @@ fn goes_all_ways(window: Window) {
          [pages]\nproduct_name = \"Camelot\"\nfooter = [\"Privacy https://camelot.bt/privacy\", \"Help /docs\"]",
     );
     let server = folder.serve();
-    let person = Person { browser: Browser::open(window), server: &server };
+    let person = Person::at(&server, window);
     let browser = &person.browser;
 
     person.go("/");
@@ -84,7 +84,7 @@ fn goes_all_ways(window: Window) {
     browser.is_at("/account?done=profile");
 
     // Another browser of the same person is signed out from here.
-    let elsewhere = Person { browser: Browser::open(window), server: &server };
+    let elsewhere = Person::at(&server, window);
     elsewhere.go("/sign-in");
     elsewhere.signs_in(PASSWORD);
     elsewhere.browser.is_at("/account");
@@ -146,27 +146,24 @@ fn ck_08_by_a_provider_on_a_desktop() {
 fn goes_by_a_provider(window: Window, name: &str) {
     let folder = Folder::new();
     // Where browsers come back to has to be known before.
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let door = Door::new();
     // Cookies do not look at ports: the provider has the other name of this machine.
-    let site = format!("http://localhost:{port}");
+    let site = format!("http://localhost:{}", door.port());
     let ((id, secret), issuer) = (client_of(&site), provider());
-    let server = folder.serve_at(
-        port,
-        &[
-            ("AXUM_USERS__PUBLIC_URL", &site),
-            ("AXUM_USERS__OAUTH__PROVIDER__CAMELOT__KIND", "openid"),
-            ("AXUM_USERS__OAUTH__PROVIDER__CAMELOT__ISSUER", &issuer),
-            ("AXUM_USERS__OAUTH__PROVIDER__CAMELOT__CLIENT_ID", &id),
-            ("AXUM_USERS__OAUTH__PROVIDER__CAMELOT__CLIENT_SECRET", &secret),
-            ("AXUM_USERS__OAUTH__PROVIDER__CAMELOT__BACKEND", "cookie"),
-            ("AXUM_USERS__OAUTH__PROVIDER__CAMELOT__DISPLAY_NAME", "The Round Table"),
-        ],
-    );
-    let person = Person { browser: Browser::open(window), server: &server };
+    let server = folder.serve_with(&[
+        ("AXUM_USERS__PUBLIC_URL", &site),
+        ("AXUM_USERS__OAUTH__PROVIDER__CAMELOT__KIND", "openid"),
+        ("AXUM_USERS__OAUTH__PROVIDER__CAMELOT__ISSUER", &issuer),
+        ("AXUM_USERS__OAUTH__PROVIDER__CAMELOT__CLIENT_ID", &id),
+        ("AXUM_USERS__OAUTH__PROVIDER__CAMELOT__CLIENT_SECRET", &secret),
+        ("AXUM_USERS__OAUTH__PROVIDER__CAMELOT__BACKEND", "cookie"),
+        ("AXUM_USERS__OAUTH__PROVIDER__CAMELOT__DISPLAY_NAME", "The Round Table"),
+    ]);
+    door.leads_to(&server);
+    let person = Person { browser: Browser::open(window), site };
     let browser = &person.browser;
-    let at = |path: &str| browser.go(&format!("{site}{path}"));
 
-    at("/sign-in");
+    person.go("/sign-in");
     person.looks("sign-in-providers");
     person.press(".providers a");
     person.press("#cancel");
@@ -183,23 +180,54 @@ fn goes_by_a_provider(window: Window, name: &str) {
     person.press("form[action='/account/accounts'] button");
     person.says("only way to sign in");
     person.looks("account-last-way");
-    at("/account");
+    person.go("/account");
     person.press("form[action='/sign-out'] button");
     browser.is_at("/sign-in?done=signed-out");
     // The provider remembers who that is, and what was allowed.
     person.press(".providers a");
     browser.is_at("/account");
+
+    // Whoever has no password is not asked for one. It comes by mail; the address was not confirmed, so nothing stays linked.
+    assert!(!browser.has("#password-current_password"));
+    person.press("form[action='/account/set-password'] button");
+    browser.is_at("/account?done=password-sent");
+    person.looks("account-password-sent");
+    assert_eq!(person.opens_mail(0), "/reset-password");
+    browser.fill("#new_password", NEW_PASSWORD);
+    person.press("main button.primary");
+    browser.is_at("/sign-in?done=reset");
+    person.signs_in_as(&format!("{name}@camelot.bt"), NEW_PASSWORD);
+    browser.is_at("/account");
+    assert!(browser.has("#password-current_password") && !browser.has("form[action='/account/accounts']"));
+
+    person.press(".providers a");
+    browser.is_at("/account?done=linked");
+    person.says("The account is linked.");
+    person.looks("account-linked-again");
+    person.press("form[action='/account/accounts'] button");
+    browser.is_at("/account?done=unlinked");
+    person.looks("account-unlinked");
+    assert!(!browser.has("form[action='/account/accounts']"));
+    // As if the address had been copied from a provider's answer to another browser.
+    person.go("/auth/camelot/callback?code=x&state=y");
+    browser.is_at("/account?error=ACCESS_TOKEN_DECODE_ERROR");
+    person.says("did not work");
+    person.looks("account-callback-failed");
 }
 
-struct Person<'a> {
+struct Person {
     browser: Browser,
-    server: &'a Server,
+    site: String,
 }
 
-impl Person<'_> {
-    fn go(&self, path: &str) {
+impl Person {
+    fn at(server: &Server, window: Window) -> Self {
         // A name that the browser trusts without TLS.
-        self.browser.go(&format!("http://127.0.0.1:{}{path}", self.server.address.port()));
+        Self { browser: Browser::open(window), site: format!("http://127.0.0.1:{}", server.address.port()) }
+    }
+
+    fn go(&self, path: &str) {
+        self.browser.go(&format!("{}{path}", self.site));
     }
 
     fn press(&self, button: &str) {
@@ -207,7 +235,11 @@ impl Person<'_> {
     }
 
     fn signs_in(&self, password: &str) {
-        self.browser.fill("#email", ARTHUR);
+        self.signs_in_as(ARTHUR, password);
+    }
+
+    fn signs_in_as(&self, email: &str, password: &str) {
+        self.browser.fill("#email", email);
         self.browser.fill("#password", password);
         self.press("main button.primary");
     }
@@ -233,9 +265,9 @@ impl Person<'_> {
         self.looks("mailbox");
         browser.follow(".mails li a");
         self.looks("mail");
-        // It names the port that was asked for, which is any.
+        // It may name the port that was asked for, which is any.
         let link = browser.attribute("a.primary", "href").unwrap();
-        self.go(link.strip_prefix("http://127.0.0.1:0").unwrap());
+        self.go(&format!("/{}", link.split_once("://").unwrap().1.split_once('/').unwrap().1));
         browser.path()
     }
 
@@ -293,7 +325,7 @@ fn violations(browser: &Browser) -> Vec<String> {
 fn ck_08_what_looks_for_violations_finds_them() {
     let folder = Folder::new();
     let server = folder.serve();
-    let person = Person { browser: Browser::open(Window { width: 1280, scripts: true }), server: &server };
+    let person = Person::at(&server, Window { width: 1280, scripts: true });
     let browser = &person.browser;
     person.go("/sign-in");
     assert!(browser.console().is_empty());

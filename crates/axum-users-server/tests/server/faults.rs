@@ -17,6 +17,7 @@ use sqlx::{Connection as _, MySqlConnection, PgConnection};
 use crate::{
     faults_proxy::{LOST, Network, Proxy},
     harness::{Answer, Folder, PASSWORD, Server},
+    visitor::{Visitor, says},
 };
 
 const KING: &str = "king@camelot.bt";
@@ -126,6 +127,31 @@ fn av_06_connections_that_died_unnoticed_are_replaced_before_use() {
         // One that was returned half a second ago is taken as it is.
         thread::sleep(Duration::from_millis(600));
         me();
+    }
+}
+
+/// The state of a login needs no database; that it counts once does.
+#[test]
+fn av_03_who_comes_back_from_a_provider_while_the_database_is_away_gets_a_page() {
+    let folder = Folder::new();
+    let by_cookie = [
+        ("AXUM_USERS__OAUTH__PROVIDER__GITHUB__CLIENT_ID", "id"),
+        ("AXUM_USERS__OAUTH__PROVIDER__GITHUB__CLIENT_SECRET", "a secret"),
+        ("AXUM_USERS__OAUTH__PROVIDER__GITHUB__BACKEND", "cookie"),
+    ];
+    let (proxy, server) = behind_proxy_with(&folder, &empty_postgres(), &by_cookie);
+    let visitor = Visitor::of(&server);
+    let goes = |path: &str| visitor.send("GET", path, &[("sec-fetch-mode", "navigate")], "");
+    let answer = goes("/auth/github/authorize?redirect_to=%2Faccount");
+    let url = answer.header("location").unwrap();
+    let state = url.split('&').find_map(|pair| pair.strip_prefix("state=")).unwrap();
+    let back = format!("/auth/github/callback?code=x&state={state}");
+    proxy.set(Network::Refuses);
+    for _ in 0..2 {
+        let page = goes(&back);
+        says(&page, 503, "There is too much to do just now.");
+        assert!(page.header("retry-after").is_some(), "{}", page.head);
+        is_unavailable("callback", &visitor.get(&back));
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},
-    net::{SocketAddr, TcpStream},
+    net::{SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::{
@@ -90,13 +90,6 @@ impl Folder {
         Server::start(command)
     }
 
-    /// A server on this port, with these variables.
-    pub(crate) fn serve_at(&self, port: u16, variables: &[(&str, &str)]) -> Server {
-        let mut command = self.command(&["--listen", &format!("127.0.0.1:{port}")]);
-        command.envs(variables.iter().copied());
-        Server::start(command)
-    }
-
     /// A server on a free port, started by this script of a shell, which has the command as `"$0" "$@"`.
     pub(crate) fn serve_by_shell(&self, script: &str) -> Server {
         let server = self.command(&["serve"]);
@@ -111,6 +104,40 @@ impl Folder {
 impl Drop for Folder {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A port that is held from now on, for whoever has to say where a server will be before it runs.
+pub(crate) struct Door(TcpListener);
+
+impl Door {
+    pub(crate) fn new() -> Self {
+        Self(TcpListener::bind("127.0.0.1:0").unwrap())
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.0.local_addr().unwrap().port()
+    }
+
+    /// Whoever comes is led to this server, until the tests are over.
+    pub(crate) fn leads_to(self, server: &Server) {
+        let address = server.address;
+        let carry = |mut from: TcpStream, mut to: TcpStream| {
+            std::thread::spawn(move || {
+                // One side that is gone takes the other one along.
+                let _ = std::io::copy(&mut from, &mut to);
+                let _ = to.shutdown(std::net::Shutdown::Write);
+            });
+        };
+        std::thread::spawn(move || {
+            for visitor in self.0.incoming() {
+                let Ok(visitor) = visitor else { continue };
+                // The server has gone: so does the visitor.
+                let Ok(server) = TcpStream::connect(address) else { continue };
+                carry(visitor.try_clone().unwrap(), server.try_clone().unwrap());
+                carry(server, visitor);
+            }
+        });
     }
 }
 

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use crate::{
     harness::{Answer, Folder, PASSWORD, Server},
-    visitor::Visitor,
+    pages::age_sessions,
+    visitor::{Visitor, between, form, says, sees},
 };
 
 /// Where people find the server; the browser here knows where it really listens.
@@ -122,6 +123,12 @@ impl Browser {
         self.keep(OURS, &answer);
         answer.body = answer.body.replace("&#x2f;", "/");
         answer
+    }
+
+    /// By the form of the sign-in page.
+    fn signs_in(&mut self, server: &Server, email: &str) {
+        let form = form(&[("email", email), ("password", PASSWORD)]);
+        sees(&self.press(server, "/sign-in", &form), "/account");
     }
 
     /// A form of one of our pages.
@@ -374,6 +381,10 @@ fn the_configuration_of_providers_is_checked_at_the_start() {
             "[oauth.provider.google]\nclient_id = \"a\"\nclient_secret = \"hush\"\ncolour = 1\n",
             &["oauth.provider.google.colour: no such setting"],
         ),
+        (
+            "[oauth.provider.google]\nclient_id = \"a\"\nclient_secret = \"hush\"\ndisplay_name = \"a\\nb\"\n",
+            &["what people call \"google\" should be one line"],
+        ),
     ] {
         folder.write("axum-users.toml", file);
         let refused = folder.run(&["serve"]).refused(words);
@@ -399,7 +410,8 @@ const BY_COOKIE: [(&str, &str); 2] = [
     ("AXUM_USERS__OAUTH__PROVIDER__CAMELOT__DISPLAY_NAME", "The Round Table"),
 ];
 const SIGN_IN: &str = "/auth/camelot/authorize?redirect_to=%2Faccount";
-const LINK: &str = "/auth/associate/camelot/authorize?redirect_to=%2Faccount";
+const LINK: &str = "/auth/associate/camelot/authorize?redirect_to=%2Faccount%3Fdone%3Dlinked";
+const LINKED: &str = "/account?done=linked";
 
 #[test]
 fn pages_have_a_way_in_by_each_provider_that_answers_with_their_cookie() {
@@ -442,6 +454,9 @@ fn pages_say_what_went_wrong_at_a_provider_in_words_of_ours() {
         ("OAUTH_USER_ALREADY_EXISTS", "There is an account already"),
         ("OAUTH_NOT_AVAILABLE_EMAIL", "did not tell us an address"),
         ("OAUTH_INVALID_STATE", "in another browser"),
+        ("ACCESS_TOKEN_ALREADY_EXPIRED", "took too long"),
+        ("LOGIN_BAD_CREDENTIALS", "switched off"),
+        ("LOGIN_USER_NOT_VERIFIED", "Confirm your address first"),
         ("SOMETHING_NEW", "did not work"),
     ] {
         let page = browser.page(&server, &format!("/sign-in?error={code}"));
@@ -466,7 +481,8 @@ fn oa_14_accounts_are_linked_and_unlinked_on_the_account_page() {
     assert_eq!(browser.press(&server, "/sign-in", &form).status, 303);
     let page = browser.page(&server, "/account");
     assert!(page.body.contains(LINK) && page.body.contains("There are none yet"), "{}", page.body);
-    assert_eq!(browser.follows(&server, LINK, There::IsCalled("perceval")), "/account");
+    assert_eq!(browser.follows(&server, LINK, There::IsCalled("perceval")), LINKED);
+    says(&browser.page(&server, LINKED), 200, "The account is linked.");
     let page = browser.page(&server, "/account");
     let id = page.body.split("name=\"account\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
     // From elsewhere nobody unlinks anything.
@@ -486,6 +502,13 @@ fn oa_14_accounts_are_linked_and_unlinked_on_the_account_page() {
     assert_eq!((answer.status, answer.header("location")), (303, Some("/account?done=unlinked")), "{}", answer.body);
     let page = browser.page(&server, "/account?done=unlinked");
     assert!(page.body.contains("not linked any more") && page.body.contains(LINK));
+    // The mailbox is told of both.
+    let mailbox = Visitor::of(&server);
+    for subject in ["linked to yours", "unlinked from yours"] {
+        let subject = format!("An account at The Round Table was {subject}");
+        let mail = mailbox.mailed("percival@camelot.bt", &subject, 1);
+        assert!(mail.contains("an account at The Round Table was"), "{mail}");
+    }
 }
 
 /// Who opens the link where they are signed in is who linked the account; somebody else may be somebody else.
@@ -499,7 +522,7 @@ fn rc_11_a_confirmed_address_keeps_what_is_linked_in_the_browser_that_linked_it(
         let mut browser = Browser::default();
         let form = format!("email={name}%40camelot.bt&password={}", PASSWORD.replace(' ', "+"));
         assert_eq!(browser.press(&server, "/sign-in", &form).status, 303);
-        assert_eq!(browser.follows(&server, LINK, There::IsCalled(&format!("{name}.elsewhere"))), "/account");
+        assert_eq!(browser.follows(&server, LINK, There::IsCalled(&format!("{name}.elsewhere"))), LINKED);
         assert_eq!(browser.press(&server, "/request-verify", &format!("email={name}%40camelot.bt")).status, 303);
         let link = Visitor::of(&server).mailed_link(&email, "Confirm your e-mail address", 1);
         let token = link.split_once("?token=").unwrap().1.to_owned();
@@ -514,4 +537,247 @@ fn rc_11_a_confirmed_address_keeps_what_is_linked_in_the_browser_that_linked_it(
             assert_eq!(opens.page(&server, "/account").status, 200, "nobody is signed out");
         }
     }
+}
+
+/// The id of the account that the page shows.
+fn shown_account(page: &Answer) -> String {
+    between(&page.body, "name=\"account\" value=\"", "\"")
+}
+
+#[test]
+fn oa_14_unlinking_on_the_page_asks_for_a_login_of_a_short_while_ago() {
+    let folder = Folder::new();
+    let server = serve(&folder, &BY_COOKIE);
+    let mut browser = Browser::default();
+    assert_eq!(server.register("agravain@camelot.bt").status, 201);
+    browser.signs_in(&server, "agravain@camelot.bt");
+    assert_eq!(browser.follows(&server, LINK, There::IsCalled("agravaine")), LINKED);
+    let account = format!("account={}", shown_account(&browser.page(&server, "/account")));
+    age_sessions(&folder, 700);
+    sees(&browser.press(&server, "/account/accounts", &account), "/sign-in?done=again");
+    assert!(browser.page(&server, "/account").body.contains("name=\"account\""), "it is linked still");
+    says(&browser.page(&server, "/sign-in?done=again"), 200, "to show that it is you");
+    browser.signs_in(&server, "agravain@camelot.bt");
+    sees(&browser.press(&server, "/account/accounts", &account), "/account?done=unlinked");
+    assert!(!browser.page(&server, "/account").body.contains("name=\"account\""));
+}
+
+#[test]
+fn oa_14_in_strict_a_link_leads_to_the_sign_in_page_after_a_login_of_long_ago() {
+    let folder = Folder::new();
+    let server = serve(&folder, &[&BY_COOKIE[..], &[("AXUM_USERS__PROFILE", "strict")]].concat());
+    folder.run_with_input(&["user", "create", "bedivere@camelot.bt", "--verified"], PASSWORD).succeeded();
+    let mut browser = Browser::default();
+    browser.signs_in(&server, "bedivere@camelot.bt");
+    age_sessions(&folder, 700);
+    let answer = browser.ours(&server, LINK, None);
+    assert_eq!((answer.status, &answer.value()["detail"]), (403, &json!("FRESH_LOGIN_REQUIRED")), "to a program");
+    sees(&browser.page(&server, LINK), "/sign-in?done=again");
+    says(&browser.page(&server, "/sign-in?done=again"), 200, "to show that it is you");
+    browser.signs_in(&server, "bedivere@camelot.bt");
+    assert_eq!(browser.follows(&server, LINK, There::IsCalled("bedwyr")), LINKED);
+}
+
+#[test]
+fn a_link_that_failed_is_told_as_one() {
+    let folder = Folder::new();
+    let server = serve(&folder, &BY_COOKIE);
+    assert_eq!(Browser::default().follows(&server, SIGN_IN, There::IsCalled("tor")), "/account");
+    assert_eq!(server.register("pellinore@camelot.bt").status, 201);
+    for (there, code, words) in [
+        (There::SaysNo, "OAUTH_PROVIDER_ERROR", "Linking that account did not work"),
+        (There::IsCalled("tor"), "OAUTH_USER_ALREADY_EXISTS", "belongs to another user here"),
+    ] {
+        let mut browser = Browser::default();
+        browser.signs_in(&server, "pellinore@camelot.bt");
+        let back = browser.follows(&server, LINK, there);
+        assert_eq!(back, format!("{LINKED}&error={code}"));
+        let page = browser.page(&server, &back);
+        says(&page, 400, words);
+        let others = ["Signing in", "The account is linked.", code];
+        assert!(others.iter().all(|other| !page.body.contains(other)), "{}", page.body);
+        assert!(page.body.contains(LINK), "a way on");
+        // Whoever is signed out by now reads the same.
+        says(&Browser::default().page(&server, &back.replace("/account", "/sign-in")), 400, words);
+    }
+}
+
+#[test]
+fn no_browser_is_shown_json_on_the_way_to_a_provider_and_back() {
+    let folder = Folder::new();
+    let server = serve(&folder, &BY_COOKIE);
+    assert_eq!(server.register("ector@camelot.bt").status, 201);
+    let mut ector = Browser::default();
+    ector.signs_in(&server, "ector@camelot.bt");
+    let url = ector.page(&server, LINK).header("location").unwrap().to_owned();
+    let of_ector = ector.through(&url, There::IsCalled("ector.elsewhere"));
+    let mut spent = Browser::default();
+    let url = spent.page(&server, SIGN_IN).header("location").unwrap().to_owned();
+    let of_spent = spent.through(&url, There::IsCalled("galeron"));
+    sees(&spent.page(&server, &of_spent), "/account");
+
+    let nobody = Browser::default;
+    let callback = "/auth/camelot/callback";
+    let bad_state = format!("{callback}?code=x&state=zz");
+    for (browser, path, leads_to, words, detail) in [
+        (
+            nobody(),
+            &*bad_state,
+            "/account?error=ACCESS_TOKEN_DECODE_ERROR",
+            "did not work",
+            "ACCESS_TOKEN_DECODE_ERROR",
+        ),
+        (nobody(), callback, "/account?error=OAUTH_PROVIDER_ERROR", "did not work", "Bad Request"),
+        (nobody(), &of_spent, "/account?error=OAUTH_INVALID_STATE", "in another browser", "OAUTH_INVALID_STATE"),
+        (nobody(), LINK, "/sign-in?done=linked&error=SIGNED_OUT", "You are signed out.", "Unauthorized"),
+        (nobody(), &of_ector, "/sign-in?done=linked&error=SIGNED_OUT", "You are signed out.", "Unauthorized"),
+        (
+            nobody(),
+            "/auth/camelot/authorize?redirect_to=//evil.example",
+            "/account?error=OAUTH_REDIRECT_NOT_ALLOWED",
+            "did not work",
+            "OAUTH_REDIRECT_NOT_ALLOWED",
+        ),
+    ] {
+        // Programs and scripts read what the API says.
+        for headers in [&[][..], &[("accept", "*/*")], &[("sec-fetch-mode", "cors"), ("accept", "text/html")]] {
+            let answer = server.send("GET", path, headers, b"");
+            assert_eq!(answer.value()["detail"], detail, "{path} {headers:?}");
+        }
+        // A browser of today, and one from before Fetch Metadata.
+        for headers in [[("sec-fetch-mode", "navigate")], [("accept", "text/html,*/*;q=0.8")]] {
+            let answer = server.send("GET", path, &headers, b"");
+            sees(&answer, leads_to);
+            assert_eq!(answer.header("cache-control"), Some("no-store"));
+            assert!(answer.header("content-security-policy").is_some());
+        }
+        let mut browser = browser;
+        let mut page = browser.page(&server, leads_to);
+        if page.status == 303 {
+            page = browser.page(&server, page.header("location").unwrap());
+        }
+        says(&page, 400, words);
+        assert!(page.body.contains(&format!("href=\"{SIGN_IN}\"")), "a way on: {}", page.body);
+    }
+    // In its own browser a state counts once.
+    sees(&spent.page(&server, &of_spent), "/account?error=OAUTH_INVALID_STATE");
+    says(&spent.page(&server, "/account?error=OAUTH_INVALID_STATE"), 400, "in another browser");
+    // Another site cannot begin a link.
+    let cookie = ector.cookie(OURS);
+    let headers = [("cookie", &*cookie), ("sec-fetch-mode", "navigate"), ("sec-fetch-site", "cross-site")];
+    says(&server.send("GET", LINK, &headers, b""), 403, "from your account page only");
+}
+
+#[test]
+fn a_provider_that_is_away_is_told_on_a_page() {
+    let folder = Folder::new();
+    let away = [
+        ("AXUM_USERS__PUBLIC_URL", SITE),
+        ("AXUM_USERS__OAUTH__PROVIDER__CAMELOT__KIND", "openid"),
+        ("AXUM_USERS__OAUTH__PROVIDER__CAMELOT__ISSUER", "http://127.0.0.1:9"),
+        ("AXUM_USERS__OAUTH__PROVIDER__CAMELOT__CLIENT_ID", "id"),
+        ("AXUM_USERS__OAUTH__PROVIDER__CAMELOT__CLIENT_SECRET", "a secret"),
+    ];
+    let server = folder.serve_with(&[&away[..], &BY_COOKIE].concat());
+    let mut browser = Browser::default();
+    refused(&browser.ours(&server, SIGN_IN, None), "OAUTH_PROVIDER_ERROR");
+    sees(&browser.page(&server, SIGN_IN), "/account?error=OAUTH_PROVIDER_ERROR");
+    sees(&browser.page(&server, "/account?error=OAUTH_PROVIDER_ERROR"), "/sign-in?error=OAUTH_PROVIDER_ERROR");
+    says(&browser.page(&server, "/sign-in?error=OAUTH_PROVIDER_ERROR"), 400, "does not answer just now");
+    assert_eq!(server.register("arthur@camelot.bt").status, 201);
+    browser.signs_in(&server, "arthur@camelot.bt");
+    let back = format!("{LINKED}&error=OAUTH_PROVIDER_ERROR");
+    sees(&browser.page(&server, LINK), &back);
+    says(&browser.page(&server, &back), 400, "Linking that account did not work");
+    // Where there are no pages, there is the API.
+    let server = folder.serve_with(&[&away[..], &BY_COOKIE, &[("AXUM_USERS__PAGES__ENABLED", "false")]].concat());
+    refused(&browser.page(&server, SIGN_IN), "OAUTH_PROVIDER_ERROR");
+}
+
+#[test]
+fn au_01_too_many_callbacks_are_told_on_a_page_when_to_come_back() {
+    let folder = Folder::new();
+    let server = serve(&folder, &[&BY_COOKIE[..], &[("AXUM_USERS__THROTTLE__ENABLED", "true")]].concat());
+    let mut browser = Browser::default();
+    assert_eq!(server.register("lucan@camelot.bt").status, 201);
+    browser.signs_in(&server, "lucan@camelot.bt");
+    let (sign_in, link) =
+        ["", "associate/"].map(|errand| format!("/auth/{errand}camelot/callback?code=x&state=zz")).into();
+    let mut tries = 0;
+    let page = loop {
+        let answer = browser.page(&server, &sign_in);
+        if answer.status != 303 {
+            break answer;
+        }
+        tries += 1;
+        assert!(tries < 100, "nobody counts");
+    };
+    says(&page, 429, "Too many attempts. Try again in ");
+    assert!(page.header("retry-after").is_some_and(|wait| wait.parse::<u64>().unwrap() > 0), "{}", page.head);
+    assert!(page.body.contains("<a href=\"/sign-in\">"), "a way on: {}", page.body);
+    let page = browser.page(&server, &link);
+    says(&page, 429, "Too many attempts. Try again in ");
+    assert!(page.body.contains("<a href=\"/account\">Back to your account</a>"), "{}", page.body);
+    let answer = browser.ours(&server, &sign_in, None);
+    assert_eq!((answer.status, &answer.value()["detail"]), (429, &json!("Too Many Requests")), "to a program");
+}
+
+#[test]
+fn who_has_to_confirm_an_address_or_is_inactive_is_told_so() {
+    let folder = Folder::new();
+    let server = serve(&folder, &[&BY_COOKIE[..], &[("AXUM_USERS__AUTH__REQUIRES_VERIFICATION", "true")]].concat());
+    let mut browser = Browser::default();
+    assert_eq!(browser.follows(&server, SIGN_IN, There::IsCalled("ywain")), "/account");
+    let page = browser.page(&server, "/account");
+    says(&page, 200, "You can use your account as soon as your address is confirmed.");
+    assert!(!page.body.contains(LINK) && !page.body.contains("/account/set-password"));
+    // Whoever goes there nevertheless.
+    let back = format!("{LINKED}&error=LOGIN_USER_NOT_VERIFIED");
+    sees(&browser.page(&server, LINK), &back);
+    says(&browser.page(&server, &back), 400, "Confirm your address first");
+    says(&browser.page(&server, "/account?error=OAUTH_PROVIDER_ERROR"), 400, "did not work");
+
+    folder.run_with_input(&["user", "create", "merlin@camelot.bt", "--superuser", "--verified"], PASSWORD).succeeded();
+    let merlin = server.token("merlin@camelot.bt", PASSWORD);
+    let users = folder.run(&["user", "list", "--json"]).succeeded().json();
+    let ywain = users.as_array().unwrap().iter().find(|user| user["email"] == "ywain@camelot.bt").unwrap();
+    let path = format!("/users/{}", ywain["id"].as_str().unwrap());
+    assert_eq!(server.json("PATCH", &path, Some(&merlin), &json!({ "is_active": false })).status, 200);
+    let back = Browser::default().follows(&server, SIGN_IN, There::IsCalled("ywain"));
+    assert_eq!(back, "/account?error=LOGIN_BAD_CREDENTIALS");
+    sees(&Browser::default().page(&server, &back), "/sign-in?error=LOGIN_BAD_CREDENTIALS");
+    says(&Browser::default().page(&server, "/sign-in?error=LOGIN_BAD_CREDENTIALS"), 400, "switched off");
+}
+
+#[test]
+fn who_has_no_password_is_not_asked_for_one_and_sets_one_by_mail() {
+    const FORMS: [&str; 2] = ["action=\"/account/password\"", "action=\"/account/email\""];
+    const SET: &str = "action=\"/account/set-password\"";
+    let folder = Folder::new();
+    let server = serve(&folder, &BY_COOKIE);
+    let mut browser = Browser::default();
+    assert_eq!(browser.follows(&server, SIGN_IN, There::IsCalled("sagramore")), "/account");
+    let page = browser.page(&server, "/account");
+    assert!(page.body.contains(SET) && FORMS.iter().all(|form| !page.body.contains(form)), "{}", page.body);
+    for path in ["/account/password", "/account/email"] {
+        sees(&browser.press(&server, path, "current_password=x&new_password=y&email=a%40b.bt"), "/account");
+    }
+    sees(&browser.press(&server, "/account/set-password", ""), "/account?done=password-sent");
+    says(&browser.page(&server, "/account?done=password-sent"), 200, "It leads to a new password.");
+    let link = Visitor::of(&server).mailed_link("sagramore@camelot.bt", "Set a new password", 1);
+    let token = link.split_once("?token=").unwrap().1;
+    let new = form(&[("token", token), ("new_password", PASSWORD)]);
+    sees(&browser.press(&server, "/reset-password", &new), "/sign-in?done=reset");
+    browser.signs_in(&server, "sagramore@camelot.bt");
+    let page = browser.page(&server, "/account");
+    assert!(!page.body.contains(SET) && FORMS.iter().all(|form| page.body.contains(form)), "{}", page.body);
+    sees(&browser.press(&server, "/account/set-password", ""), "/account");
+    // Without mail there is no such way.
+    let folder = Folder::new();
+    let server = serve(&folder, &[&BY_COOKIE[..], &[("AXUM_USERS__MAIL__TRANSPORT", "none")]].concat());
+    let mut browser = Browser::default();
+    assert_eq!(browser.follows(&server, SIGN_IN, There::IsCalled("dodinal")), "/account");
+    let page = browser.page(&server, "/account");
+    says(&page, 200, "This site sends no mail");
+    assert!(!page.body.contains(SET));
 }

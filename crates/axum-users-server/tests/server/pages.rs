@@ -307,7 +307,7 @@ fn se_12_ending_sessions_asks_for_a_login_of_a_short_while_ago() {
 }
 
 /// As if all logins had been so many seconds earlier.
-fn age_sessions(folder: &Folder, seconds: i64) {
+pub(crate) fn age_sessions(folder: &Folder, seconds: i64) {
     let url = format!("sqlite://{}", folder.path().join("axum-users.db").display());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
@@ -315,7 +315,7 @@ fn age_sessions(folder: &Folder, seconds: i64) {
         let mut connection = sqlx::SqliteConnection::connect(&url).await.unwrap();
         let statement = format!("UPDATE \"axum_users_user_session\" SET created_at = created_at - {seconds}");
         let done = sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&mut connection).await.unwrap();
-        assert!(done.rows_affected() >= 2);
+        assert!(done.rows_affected() > 0);
     });
 }
 

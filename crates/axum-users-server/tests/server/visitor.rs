@@ -65,19 +65,23 @@ impl<'a> Visitor<'a> {
         self.get("/account").status == 200
     }
 
-    /// The path and query of the link in the newest mail to this address with this subject, out of the mailbox of the
-    /// development transport, once there are `count` of them.
+    /// The path and query of the link in the newest mail to this address with this subject, once there are `count` of them.
     pub(crate) fn mailed_link(&self, to: &str, subject: &str, count: usize) -> String {
+        let mail = self.mailed(to, subject, count);
+        let link = between(&mail, "<a class=\"primary button\" href=\"", "\"");
+        let (_, path) = link.split_once("://").unwrap().1.split_once('/').unwrap();
+        format!("/{path}")
+    }
+
+    /// The page of the newest mail to this address with this subject, out of the mailbox of the development transport, once
+    /// there are `count` of them.
+    pub(crate) fn mailed(&self, to: &str, subject: &str, count: usize) -> String {
         for _ in 0..600 {
             let mailbox = self.get("/mailbox").body;
             let item = |line: &&str| line.contains(subject) && line.contains(&format!(">{to}<"));
             let found: Vec<&str> = mailbox.lines().filter(item).collect();
             if found.len() >= count {
-                let path = between(found[0], "href=\"", "\"");
-                let mail = self.get(&path).body;
-                let link = between(&mail, "<a class=\"primary button\" href=\"", "\"");
-                let (_, path) = link.split_once("://").unwrap().1.split_once('/').unwrap();
-                return format!("/{path}");
+                return self.get(&between(found[0], "href=\"", "\"")).body;
             }
             thread::sleep(Duration::from_millis(50));
         }

@@ -84,35 +84,41 @@ async fn linked_accounts_of_the_other_system_are_served_as_they_are() {
 
         // A login without a refresh token keeps the one that is there, in clear as it is.
         assert!(matches!(
-            store.put_oauth_account(&user(GAWAIN), new("acct1", None), vec![]).await,
+            store.put_oauth_account(&user(GAWAIN), new("acct1", None), vec![], Vec::new()).await,
             Ok(Outcome::Done(_))
         ));
         let (_, account) = find("acct1").await.unwrap().unwrap();
         assert_eq!(shown(&account.access_token), (true, "key.sealed"));
         assert_eq!(account.refresh_token.as_ref().map(shown), Some((false, "REFRESH-acct1")));
         assert_eq!(account.expires_at, Some(i32::MAX.into()));
-        let _ = store.put_oauth_account(&user(GAWAIN), new("acct1", Some("key.refresh")), vec![]).await.unwrap();
+        let _ = store
+            .put_oauth_account(&user(GAWAIN), new("acct1", Some("key.refresh")), vec![], Vec::new())
+            .await
+            .unwrap();
         let (_, account) = find("acct1").await.unwrap().unwrap();
         assert_eq!(account.refresh_token.as_ref().map(shown), Some((true, "key.refresh")));
-        let taken = store.put_oauth_account(&user(TRISTAN), new("acct1", None), vec![]).await;
+        let taken = store.put_oauth_account(&user(TRISTAN), new("acct1", None), vec![], Vec::new()).await;
         assert!(matches!(taken, Err(DatabaseError::Conflict(Conflict::OAuthAccount))), "{taken:?}");
 
         // Rows that say the same thing twice are one account: all are brought up to date, and go together.
         let (found, _) = find("acct3").await.unwrap().unwrap();
         assert_eq!(found.id, user(TRISTAN));
-        let _ = store.put_oauth_account(&user(TRISTAN), new("acct3", None), vec![]).await.unwrap();
-        let _ = store.put_oauth_account(&user(TRISTAN), new("acct3", None), vec![]).await.unwrap();
+        let _ = store.put_oauth_account(&user(TRISTAN), new("acct3", None), vec![], Vec::new()).await.unwrap();
+        let _ = store.put_oauth_account(&user(TRISTAN), new("acct3", None), vec![], Vec::new()).await.unwrap();
         let accounts = store.oauth_accounts(&user(TRISTAN)).await.unwrap();
         let twice: Vec<_> = accounts.iter().filter(|account| account.account_id == "acct3").collect();
         assert_eq!(twice.len(), 2);
         assert!(twice.iter().all(|account| shown(&account.access_token) == (true, "key.sealed")));
         let last = twice.last().unwrap();
-        assert!(matches!(store.remove_oauth_account(&user(TRISTAN), last.id, vec![]).await, Ok(Outcome::Done(true))));
+        assert!(matches!(
+            store.remove_oauth_account(&user(TRISTAN), last.id, vec![], Vec::new()).await,
+            Ok(Outcome::Done(true))
+        ));
         assert!(find("acct3").await.unwrap().is_none());
 
         // Rows that contradict each other are nobody's, until one of the two is gone.
         assert!(matches!(find("acct5").await, Err(DatabaseError::Conflict(Conflict::OAuthAccount))));
-        let either = store.put_oauth_account(&user(TRISTAN), new("acct5", None), vec![]).await;
+        let either = store.put_oauth_account(&user(TRISTAN), new("acct5", None), vec![], Vec::new()).await;
         assert!(matches!(either, Err(DatabaseError::Conflict(Conflict::OAuthAccount))), "{either:?}");
         assert!(matches!(store.delete(&user(GAWAIN), vec![]).await, Ok(Outcome::Done(()))), "{engine:?}");
         assert_eq!(find("acct5").await.unwrap().unwrap().0.id, user(TRISTAN));

@@ -202,7 +202,7 @@ async fn authorize<P: UserProfile>(
 ) -> Result<Response, ApiError> {
     let uri = redirect_uri(users, provider, parts)?;
     // A browser that came by a link goes on by itself; a script reads the address.
-    let goes_on = redirect_to.is_some() && navigates(&parts.headers);
+    let goes_on = redirect_to.is_some() && origin::is_navigation(&parts.headers);
     let start = users.oauth_begin(&provider.client, flow, redirect_to, &uri, provider.scopes(&query.scopes)).await;
     let start = start.map_err(ApiError::of_oauth)?;
     let cookie =
@@ -310,15 +310,6 @@ fn callback_path<P: UserProfile>(
 /// The path as it was asked for, above all routers that this one stands in.
 fn original_path(extensions: &http::Extensions, here: &str) -> String {
     extensions.get::<OriginalUri>().map_or(here, |original| original.0.path()).to_owned()
-}
-
-/// Whether this is a browser that follows a link (Fetch Metadata), or one that is too old to say so and asks for a page.
-fn navigates(headers: &HeaderMap) -> bool {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    match text("sec-fetch-mode") {
-        Some(mode) => mode == "navigate",
-        None => text("accept").is_some_and(|accept| accept.contains("text/html")),
-    }
 }
 
 /// The parameters of these routes; of several of one name the last counts, but for `scopes`.

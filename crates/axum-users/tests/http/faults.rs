@@ -7,7 +7,7 @@ use std::sync::{
 };
 
 use axum_users::{
-    AccessTokenDatabase, Condition, DatabaseError, EmailKey, NewOAuthAccount, NewSession, NewToken, NewUser,
+    AccessTokenDatabase, Condition, DatabaseError, EmailKey, Message, NewOAuthAccount, NewSession, NewToken, NewUser,
     OAuthIdentity, OAuthSettings, Outcome, PasswordHash, PasswordHasher, RequestInfo, SessionId, StoredSession,
     StoredToken, User, UserChange, UserDatabase, UserHooks, ValidatedPassword, Verification, WithOAuthAccount,
     WithSession,
@@ -127,9 +127,10 @@ impl UserDatabase<()> for Fragile {
         id: &Uuid,
         account: NewOAuthAccount,
         only_if: Vec<Condition>,
+        messages: Vec<(Message, i64)>,
     ) -> Result<Outcome<User<()>>, DatabaseError> {
         self.check()?;
-        self.inner.put_oauth_account(id, account, only_if).await
+        self.inner.put_oauth_account(id, account, only_if, messages).await
     }
 }
 

@@ -62,9 +62,10 @@ impl Mailbox {
         *self.fails.lock().unwrap() = permanently;
     }
 
-    /// The one mail of this kind since the last look.
+    /// The one mail since the last look, besides notices of accounts with providers; it is of this kind.
     pub(crate) fn token(&self, kind: &MailKind) -> String {
-        let mails = self.take();
+        let mut mails = self.take();
+        mails.retain(|it| !matches!(it.kind, MailKind::AccountLinked { .. } | MailKind::AccountUnlinked { .. }));
         assert_eq!(mails.len(), 1, "{mails:?}");
         assert_eq!(&mails[0].kind, kind);
         mails[0].token.as_ref().unwrap().expose().to_owned()

@@ -1,12 +1,15 @@
 //! Accounts that are linked to a user: linked, shown, unlinked, gone.
 
-use axum_users::{OAuthSettings, UserProfile, UserUpdate, Users};
+use std::time::Duration;
+
+use axum_users::{OAuthSettings, UserProfile, UserUpdate, Users, UsersBuilder, mail::MailKind};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use crate::{
+    mailed::{Mailbox, mailed},
     oauth::{GOOGLE, world},
-    people::{JWT, OnDisk, PASSWORD, World, on_servers_with, visitor},
+    people::{JWT, OnDisk, PASSWORD, World, change, on_servers_with, visitor},
     provider::{Answer, Browser, Provider, with_provider},
 };
 
@@ -276,4 +279,88 @@ async fn where_verification_is_asked_for_linking_asks_too_and_a_login_by_a_provi
     let mut gawain = Browser::new(&world.users).logged_in(&provider, GOOGLE, "1|gawain@camelot.bt|").await;
     assert_eq!(gawain.get("/users/me").await.status, 403);
     assert_eq!(gawain.get(&format!("{LINK}/authorize")).await.detail(), (403, "Forbidden"));
+}
+
+/// What was sent since the last look, once nothing waits any more: to whom, and what about.
+async fn told(users: &Users<()>, mailbox: &Mailbox) -> Vec<(String, MailKind)> {
+    for _ in 0..600 {
+        if users.messages(None, 10).await.unwrap().is_empty() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(users.messages(None, 10).await.unwrap().is_empty(), "a message does not leave");
+    let mut told: Vec<_> = mailbox.take().into_iter().map(|mail| (mail.to.as_str().to_owned(), mail.kind)).collect();
+    told.sort_by_key(|(to, kind)| format!("{to} {kind:?}"));
+    told
+}
+
+/// Those of a provider that is called so.
+fn linked(to: &str) -> (String, MailKind) {
+    (to.to_owned(), MailKind::AccountLinked { provider: "The google".into() })
+}
+
+fn unlinked(to: &str) -> (String, MailKind) {
+    (to.to_owned(), MailKind::AccountUnlinked { provider: "The google".into() })
+}
+
+/// In memory and on every engine; the worker runs by itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn au_11_a_user_is_told_of_an_account_that_is_linked_or_unlinked() {
+    async fn check(users: &Users<()>, provider: &Provider, mailbox: &Mailbox) {
+        let mut kay = person(users, "kay@camelot.bt").await;
+        assert_eq!(kay.go(provider, LINK, "k1|other@ext.example|").await.status, 200);
+        assert_eq!(told(users, mailbox).await, [linked("kay@camelot.bt")]);
+        // Brought up to date, by them and by a login; linked with a new user; refused.
+        assert_eq!(kay.go(provider, LINK, "k1|new@ext.example|").await.status, 200);
+        Browser::new(users).logged_in(provider, GOOGLE, "k1|new@ext.example|").await;
+        let mut gawain = Browser::new(users).logged_in(provider, GOOGLE, "g1|gawain@camelot.bt|").await;
+        assert_eq!(kay.go(provider, LINK, "g1|x@ext.example|").await.status, 400);
+        let [only] = <[_; 1]>::try_from(accounts(&mut gawain).await).unwrap();
+        assert_eq!(unlink(&mut gawain, &only).await.status, 400);
+        assert_eq!(unlink(&mut kay, &only).await.status, 404);
+        assert!(told(users, mailbox).await.is_empty());
+
+        let [mine] = <[_; 1]>::try_from(accounts(&mut kay).await).unwrap();
+        assert_eq!(unlink(&mut kay, &mine).await.status, 204);
+        assert_eq!(unlink(&mut kay, &mine).await.status, 404);
+        assert_eq!(told(users, mailbox).await, [unlinked("kay@camelot.bt")]);
+        // Two windows at once link it once.
+        let mut running = JoinSet::new();
+        for _ in 0..2 {
+            let (mut kay, provider) = (kay.clone(), provider.clone());
+            running.spawn(async move { kay.go(&provider, LINK, "k1|x@ext.example|").await.status });
+        }
+        assert_eq!(running.join_all().await, [200, 200]);
+        assert_eq!(told(users, mailbox).await, [linked("kay@camelot.bt")]);
+
+        // By an address that both sides proved.
+        visitor(users).register("bors@camelot.bt").await;
+        change(users, "bors@camelot.bt", UserUpdate { is_verified: Some(true), ..UserUpdate::default() }).await;
+        for _ in 0..2 {
+            Browser::new(users).logged_in(provider, GOOGLE, "b1|bors@camelot.bt|v").await;
+        }
+        assert_eq!(told(users, mailbox).await, [linked("bors@camelot.bt")]);
+    }
+    let (provider, mailbox) = (Provider::new("google"), Mailbox::default());
+    let settings = || OAuthSettings::new().backend("jwt").associate_by_email(true);
+    let with = |builder: UsersBuilder<()>| mailed(with_provider(builder, &provider, settings()), &mailbox, &());
+    check(&World::with(with).users, &provider, &mailbox).await;
+    check(&OnDisk::<()>::with(with).await.users, &provider, &mailbox).await;
+    for users in on_servers_with::<()>(with).await {
+        check(&users, &provider, &mailbox).await;
+    }
+}
+
+#[tokio::test]
+async fn who_wants_no_notices_gets_none_of_accounts() {
+    let (provider, mailbox) = (Provider::new("google"), Mailbox::default());
+    let settings = OAuthSettings::new().backend("jwt");
+    let world = World::with(|it| mailed(with_provider(it, &provider, settings), &mailbox, &()).notices(false));
+    let mut kay = person(&world.users, "kay@camelot.bt").await;
+    assert_eq!(kay.go(&provider, LINK, "k1|x@ext.example|").await.status, 200);
+    let [mine] = <[_; 1]>::try_from(accounts(&mut kay).await).unwrap();
+    assert_eq!(unlink(&mut kay, &mine).await.status, 204);
+    assert_eq!(world.users.work_off().await.unwrap(), 0);
+    assert!(told(&world.users, &mailbox).await.is_empty());
 }

@@ -31,6 +31,7 @@ pub(crate) struct Provider(Arc<Inner>);
 
 struct Inner {
     name: &'static str,
+    display_name: String,
     scopes: Vec<String>,
     form_post: bool,
     issuer: Option<&'static str>,
@@ -56,6 +57,7 @@ impl Provider {
         let scopes = vec!["profile".into(), "email".into()];
         Self(Arc::new(Inner {
             name,
+            display_name: format!("The {name}"),
             scopes,
             form_post,
             issuer,
@@ -94,6 +96,9 @@ fn refused() -> OAuthClientError {
 impl OAuthClient for Provider {
     fn name(&self) -> &str {
         self.0.name
+    }
+    fn display_name(&self) -> &str {
+        &self.0.display_name
     }
     fn scopes(&self) -> &[String] {
         &self.0.scopes
