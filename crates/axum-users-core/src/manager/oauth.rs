@@ -280,8 +280,10 @@ impl<P: UserProfile> UserManager<P> {
             if let Some(user) = self.0.database.get_by_email(&email.key()).await? {
                 if rules.associate_by_email && identity.email_is_verified && user.is_verified {
                     let Some(user) = self.link_if_active(user, &account, client, request).await? else { continue };
-                    let audit = Audit::of("oauth_link", request).user(&user.id).provider(client.name());
-                    audit.succeeded_because("same_address");
+                    if user.is_active {
+                        let audit = Audit::of("oauth_link", request).user(&user.id).provider(client.name());
+                        audit.succeeded_because("same_address");
+                    }
                     return Ok((user, read_at));
                 }
                 // The same login in parallel may have made this user, with the account.

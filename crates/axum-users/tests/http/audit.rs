@@ -379,6 +379,12 @@ async fn lg_02_what_has_to_do_with_a_provider_names_it() {
     assert_eq!(Browser::new(&post.users).go(&provider, GOOGLE, "3|a@camelot.bt|v").await.status, 200);
     let same = "backend=jwt event=oauth_link outcome=success provider=google reason=same_address user=a";
     assert_eq!(trail.take(&names)[0], same);
+    // Nothing is linked to somebody who may not come in.
+    change(&post.users, "a@camelot.bt", UserUpdate { is_active: Some(false), ..UserUpdate::default() }).await;
+    trail.take(&names);
+    assert_eq!(Browser::new(&post.users).go(&provider, GOOGLE, "4|a@camelot.bt|v").await.status, 400);
+    let refused = "backend=jwt event=login method=oauth outcome=refused provider=google reason=inactive user=a";
+    assert_eq!(trail.take(&names), [refused]);
 }
 
 #[tokio::test]
