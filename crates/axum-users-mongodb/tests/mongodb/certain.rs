@@ -210,6 +210,26 @@ async fn indexes_are_made_once(server: Server) {
     assert!(matches!(refused, Err(SetupError::Outdated(names)) if names == missing));
 }
 
+/// What another release wrote in its own way is done with all the same, and what took its place in between is not.
+async fn av_07_a_message_in_other_words_is_settled(server: Server) {
+    let world = World::new(server).await;
+    let outbox = world.database.collection::<Document>("axum_users_User_outbox");
+    let (old, newer) = (message("old@camelot.bt"), message("newer@camelot.bt"));
+    world.store.enqueue(old.clone(), NOW).await.unwrap();
+    let words = async |message: &Message| {
+        let body = doc! { "$set": { "body": format!(" {}", message.to_text()) } };
+        outbox.update_one(doc! { "_id": &old.key }, body).await.unwrap();
+    };
+    words(&old).await;
+    let [claimed] = <[_; 1]>::try_from(world.store.claim(NOW, 10).await.unwrap()).unwrap();
+    words(&newer).await;
+    world.store.settle(&claimed, Settled::Done).await.unwrap();
+    assert_eq!(keys(&world).await, [old.key.as_str()], "it is another one by now");
+    words(&old).await;
+    world.store.settle(&claimed, Settled::Done).await.unwrap();
+    assert_eq!(keys(&world).await, [""; 0]);
+}
+
 /// Whoever names the wrong kind of ids is told at the start, not by every request.
 async fn other_ids_are_told(server: Server) {
     use axum_users_core::Kind;
@@ -248,6 +268,7 @@ macro_rules! on_both {
 }
 on_both! {
     av_07_what_was_left_is_moved_once: av_07_left_over_on_mongo av_07_left_over_on_ferret;
+    av_07_a_message_in_other_words_is_settled: av_07_other_words_on_mongo av_07_other_words_on_ferret;
     an_older_change_does_not_win: mongo_older_changes ferret_older_changes;
     az_04_a_note_that_was_left_goes: az_04_notes_on_mongo az_04_notes_on_ferret;
     az_04_one_of_twenty_superusers_stays: az_04_superusers_on_mongo az_04_superusers_on_ferret;
